@@ -1,0 +1,42 @@
+// Package smime opens and makes the envelope of an image list: RFC 8551
+// multipart/signed, opaque application/pkcs7-mime and bare PKCS#7 (PEM or
+// DER), around RFC 5652 SignedData.
+//
+// It knows MIME canonical form, CMS structure and algorithm policy. It does
+// not know JSON, trust or time: a nil error from Open says that exactly these
+// content bytes were signed by the key of Signed.Signer, and nothing about
+// who that is. It is the only importer of go.mozilla.org/pkcs7.
+package smime
+
+import (
+	"crypto"
+	"crypto/x509"
+	"time"
+)
+
+// Options weaken the rules for one subscription. The zero value is strict.
+type Options struct {
+	AllowSHA1 bool // accept SHA-1 message digests (micalg=sha1 lists of old); never MD5
+	Binary    bool // also try the content as it stands (openssl -binary) when the canonical form does not verify
+}
+
+// Signed is an opened message. Content is the very bytes that were hashed.
+type Signed struct {
+	Content      []byte              // canonical (CRLF) form, or as it stands under Options.Binary
+	Signer       *x509.Certificate   // the one signer
+	Certificates []*x509.Certificate // all parsable certificates of the message, the signer's included; untrusted
+	SigningTime  time.Time           // the signer's claim, never used for a decision; zero if absent
+	Digest       crypto.Hash
+	Detached     bool
+	Warnings     []string // harmless oddities: micalg that does not match, missing protocol
+}
+
+// Limits of Open (T-46): a message outside of them is malformed-envelope.
+const (
+	MaxPKCS7        = 1 << 20
+	MaxHeader       = 64 << 10
+	MaxCertificates = 16
+	MaxSignerInfos  = 8
+	MaxDepth        = 32
+	MaxNodes        = 50000
+)
