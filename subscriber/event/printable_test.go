@@ -1,0 +1,87 @@
+package event
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+// hostileRunes are the code points of T-45.
+func hostileRunes() []rune {
+	var runes []rune
+	for r := rune(0); r < 0x20; r++ {
+		runes = append(runes, r)
+	}
+	for r := rune(0x7f); r < 0xa0; r++ {
+		runes = append(runes, r)
+	}
+	return append(runes,
+		0x2028, 0x2029, // separators
+		0x061c, 0x200e, 0x200f, 0x202a, 0x202b, 0x202c, 0x202d, 0x202e, 0x2066, 0x2067, 0x2068, 0x2069, // bidi
+		0x00ad, 0x034f, 0x115f, 0x1160, 0x17b4, 0x180b, 0x180e, 0x200b, 0x200c, 0x200d, 0x2060, 0x2061, 0x2062,
+		0x2063, 0x2064, 0x206f, 0x3164, 0xfe0f, 0xfeff, 0xffa0, // zero-width
+		0xfff9, 0xfffe, 0xe000, 0xe0001, 0xe0041, 0xe0100, 0x10ffff)
+}
+
+func TestT45_PrintableEscapesWhatIsHidden(t *testing.T) {
+	for _, r := range hostileRunes() {
+		want := fmt.Sprintf(`a\u%04xb`, r)
+		switch {
+		case r < 0x80:
+			want = fmt.Sprintf(`a\x%02xb`, r)
+		case r > 0xffff:
+			want = fmt.Sprintf(`a\U%08xb`, r)
+		}
+		if got := Printable("a" + string(r) + "b"); got != want {
+			t.Errorf("U+%04X: got %q, want %q", r, got, want)
+		}
+	}
+}
+
+func TestT45_Printable(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                        "",
+		"CernVM 4 (µCernVM) ñ 日本": "CernVM 4 (µCernVM) ñ 日本",
+		"tab\there":               `tab\x09here`,
+		"\x1b]0;pwned\x07":        `\x1b]0;pwned\x07`,
+		"a\xffb\xc3":              `a\xffb\xc3`,
+		"\xed\xa0\x80":            `\xed\xa0\x80`, // a surrogate
+		"gnp.\u202eexe":           `gnp.\u202eexe`,
+		`back\slash "quote"`:      `back\slash "quote"`,
+		"no\u00a0break \ufffd":    "no\u00a0break \ufffd",
+	} {
+		if got := Printable(in); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestT45_PrintableJSONMeansTheSame(t *testing.T) {
+	var text strings.Builder
+	for _, r := range hostileRunes() {
+		text.WriteRune(r)
+	}
+	in := map[string]string{"title\u200b": text.String(), "plain": "日本 <&>"}
+	raw, err := json.MarshalIndent(in, "", "\t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := PrintableJSON(raw)
+	for _, r := range string(out) {
+		if hidden(r) && r != '\n' && r != '\t' {
+			t.Errorf("U+%04X is left in the output", r)
+		}
+	}
+	var back map[string]string
+	if err := json.Unmarshal(out, &back); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if fmt.Sprint(back) != fmt.Sprint(in) {
+		t.Errorf("got %q, want %q", back, in)
+	}
+	if bad := PrintableJSON([]byte("\"a\xffb\"")); string(bad) != `"a\ufffdb"` || !utf8.Valid(bad) {
+		t.Errorf("invalid UTF-8: %q", bad)
+	}
+}
