@@ -39,9 +39,12 @@ func ParseDigest(s string) (Digest, error) {
 }
 
 // Endorser is a role: the DN and CA of hv:x509, as OpenSSL one-line text.
+// Email and Creator decide nothing and are kept for the next version.
 type Endorser struct {
-	DN string `json:"dn"`
-	CA string `json:"ca"`
+	DN      string `json:"dn"`
+	CA      string `json:"ca"`
+	Email   string `json:"-"` // hv:email
+	Creator string `json:"-"` // dc:creator
 }
 
 // List is the content of hv:imagelist. Absent or null text is "".
@@ -60,6 +63,9 @@ type List struct {
 	Refused     []EntryError // the others; they do not affect the rest
 	Revoked     []Revocation // vouch:revoked
 	Warnings    []string     // missing recommended keys and other harmless oddities, at most 100
+	Extra       []byte       // the members of hv:imagelist that have no field, as one compact JSON object; nil if none
+
+	odd []Finding // what Decode passed over and Validate could not see again
 }
 
 // Image is one well-formed hv:image.
