@@ -3,6 +3,15 @@
 //
 // It owns names, payloads, delivery and its timeout. It does not know how a
 // decision was reached. Legacy spellings live only here.
+//
+// An event is rendered by New from a committed fact, written to the log by
+// Log.Append, and told to each Handler by Deliver: at least once, so each of
+// the three may be repeated for the same event. When to try, in which order
+// and when to give up is the caller's.
+//
+// What a list says reaches a handler in the environment and as JSON on
+// standard input, never as a word of a command (T-44); what a handler does can
+// cost at most its timeout and two seconds (F-15).
 package event
 
 import (

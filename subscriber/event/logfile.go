@@ -37,10 +37,10 @@ func readFile(name string, yield func([]byte, Event) bool) error {
 }
 
 // scanLines gives each whole line that is a JSON event to yield, and returns
-// how many bytes its whole lines have.
+// where the last of them ends: whatever comes after may yet be cut.
 func scanLines(src io.Reader, yield func([]byte, Event) bool) (int64, error) {
 	in := bufio.NewReaderSize(src, 64<<10)
-	var done int64
+	var read, done int64
 	for {
 		line, err := in.ReadBytes('\n')
 		if err == io.EOF {
@@ -49,10 +49,14 @@ func scanLines(src io.Reader, yield func([]byte, Event) bool) (int64, error) {
 		if err != nil {
 			return done, err
 		}
-		done += int64(len(line))
+		read += int64(len(line))
 		line = line[:len(line)-1]
 		var e Event
-		if json.Unmarshal(line, &e) == nil && !yield(line, e) {
+		if json.Unmarshal(line, &e) != nil {
+			continue
+		}
+		done = read
+		if !yield(line, e) {
 			return done, nil
 		}
 	}

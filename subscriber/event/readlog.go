@@ -82,8 +82,6 @@ func (r *reader) readOn() error {
 	if err != nil {
 		return fmt.Errorf("event log: %w", err)
 	}
-	// A torn tail was cut below what we have read.
-	r.offset = min(r.offset, info.Size())
 	n, err := scanLines(io.NewSectionReader(r.file, r.offset, info.Size()-r.offset), r.report)
 	r.offset += n
 	if err != nil {

@@ -249,7 +249,8 @@ func TestReceipt(t *testing.T) {
 
 func TestHandler_SurroundingsOfTheProgram(t *testing.T) {
 	receipt, err := deliverTo(t, time.Minute, `
-		[ "$(ps -o pgid= -p $$ | tr -d ' ')" = $$ ] || exit 7
+		read -r _ _ _ _ group _ </proc/$$/stat
+		[ "$group" = $$ ] || exit 7
 		printf '{"resource":"%s %s"}\n' "$PWD" "$*"`, "a b", "$(c)")
 	if err != nil || receipt.Resource != "/ a b $(c)" {
 		t.Errorf("got %+v, %v", receipt, err)
