@@ -107,15 +107,15 @@ func TestT46_HostileEncodings(t *testing.T) {
 		"flood of indefinite lengths":     bytes.Repeat([]byte{0x30, 0x80}, 3<<20),
 		"flood behind a content type":     []byte("\x30\x80" + oid + "\xa0\x80" + strings.Repeat("\x30\x80", 400<<10)),
 		"flood of octet strings":          bytes.Repeat([]byte{0x24, 0x80}, 400<<10),
-		"overlapping":                     overlapping(190),
-		"overlapping, behind a type":      append([]byte("\x30\x80"+oid+"\xa0\x80"), overlapping(250)...),
+		"overlapping":                     overlapping(32),
+		"overlapping, behind a type":      append([]byte("\x30\x80"+oid+"\xa0\x80"), overlapping(32)...),
 		"nested":                          nested(MaxDepth + 1),
 		"nested deeply":                   nested(50000),
 		"many elements":                   append([]byte{0x30, 0x83, 0x0f, 0xff, 0xfe}, bytes.Repeat([]byte{5, 0}, 0x0ffffe/2)...),
 		"many empty pieces":               []byte("\x30\x80\x24\x80" + strings.Repeat("\x04\x00", 400<<10) + "\x00\x00\x00\x00"),
 		"three bytes":                     {0x30, 0x80, 0x30},
 		"length of 126 octets":            append([]byte{0x30, 0xfe}, make([]byte, 200)...),
-		"hostile unsigned attributes":     forge(document, func(f *forgery) { f.info.UnsignedAttributes = implicit(1, overlapping(190)) }),
+		"hostile unsigned attributes":     forge(document, func(f *forgery) { f.info.UnsignedAttributes = implicit(1, overlapping(32)) }),
 		"nested in unsigned attributes":   forge(document, func(f *forgery) { f.info.UnsignedAttributes = implicit(1, nested(40)) }),
 		"indefinite in signed attributes": forge(document, func(f *forgery) { f.set(oidMGF, asn1.RawValue{FullBytes: []byte{0x30, 0x80, 0, 0}}) }),
 	}
@@ -130,14 +130,15 @@ func TestT46_HostileEncodings(t *testing.T) {
 	}
 }
 
-// overlapping are elements that each claim all of the bytes that follow, so
-// that a reader without bounds reads the rest once for every one of them.
+// overlapping are n ≤ 32 elements of 2 bytes, each with a child that claims all
+// of the bytes that follow. A reader that lets a child reach beyond its parent
+// reads the rest twice at every one of them: 2^n times.
 func overlapping(n int) []byte {
-	out := []byte{0x30, 0x80}
-	for i := range n {
-		out = append(out, 0x30, 0x82, byte((n-i)*4>>8), byte((n-i)*4))
+	var out []byte
+	for left := n - 1; left >= 0; left-- {
+		out = append(out, 0x30, 2, 0x30, byte(4*left))
 	}
-	return append(out, 0, 0)
+	return out
 }
 
 func TestT46_HostileText(t *testing.T) {

@@ -21,7 +21,7 @@ func messages(f *testing.F) [][]byte {
 		f.Fatal(err)
 	}
 	return [][]byte{
-		clear, opaque, forge(document, func(*forgery) {}), []byte(document), overlapping(100),
+		clear, opaque, forge(document, func(*forgery) {}), []byte(document), overlapping(32),
 		[]byte("-----BEGIN PKCS7-----\nMAA=\n-----END PKCS7-----\n"),
 		[]byte(strings.ReplaceAll(string(clear), "\r\n", "\n")),
 	}

@@ -91,6 +91,27 @@ func TestOpenSSLMessages(t *testing.T) {
 	}
 }
 
+// TestOrderOfVerdicts tampers with messages that are refused or special for
+// their algorithms too: that the signature is wrong comes first.
+func TestOrderOfVerdicts(t *testing.T) {
+	s := newShop(t)
+	for name, message := range map[string][]byte{
+		"SHA-256":                s.signed(document, "cms"),
+		"SHA-1":                  s.signed(document, "smime", "-md", "sha1"),
+		"MD5":                    s.signed(document, "smime", "-md", "md5"),
+		"RSA-PSS":                s.signed(document, "cms", "-keyopt", "rsa_padding_mode:pss"),
+		"subject key identifier": s.signed(document, "cms", "-keyid"),
+		"1024 bits":              s.make([]byte(document), "cms", "-sign", "-signer", "short.pem", "-inkey", "short.key"),
+		"two signers":            s.signed(document, "cms", "-signer", "bob.pem", "-inkey", "bob.key"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			tampered := bytes.Replace(message, []byte("Images"), []byte("Image5"), 1)
+			expect(t, tampered, Options{}, verdict.Signature, "")
+			expect(t, tampered, Options{AllowSHA1: true, Binary: true}, verdict.Signature, "")
+		})
+	}
+}
+
 func TestOpen_Facts(t *testing.T) {
 	s := newShop(t)
 	alice, ca := people()["alice"].cert, people()["ca"].cert

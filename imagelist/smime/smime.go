@@ -20,23 +20,25 @@ type Options struct {
 	Binary    bool // also try the content as it stands (openssl -binary) when the canonical form does not verify
 }
 
-// Signed is an opened message. Content is the very bytes that were hashed.
+// Signed is an opened message. Content is the very bytes that were hashed,
+// except for a text/plain header of the signed part itself, which is hashed
+// but is no content.
 type Signed struct {
-	Content      []byte              // canonical (CRLF) form, or as it stands under Options.Binary
+	Content      []byte              // canonical (CRLF) form; as it stands when embedded, or under Options.Binary
 	Signer       *x509.Certificate   // the one signer
 	Certificates []*x509.Certificate // all parsable certificates of the message, the signer's included; untrusted
 	SigningTime  time.Time           // the signer's claim, never used for a decision; zero if absent
 	Digest       crypto.Hash
 	Detached     bool
-	Warnings     []string // harmless oddities: micalg that does not match, missing protocol
+	Warnings     []string // oddities that decide nothing: micalg that does not match, missing protocol, SHA-1
 }
 
 // Limits of Open (T-46): a message outside of them is malformed-envelope.
 const (
-	MaxPKCS7        = 1 << 20
-	MaxHeader       = 64 << 10
+	MaxPKCS7        = 1 << 20  // bytes of the PKCS#7 structure beside embedded content
+	MaxHeader       = 64 << 10 // bytes of one MIME header block
 	MaxCertificates = 16
 	MaxSignerInfos  = 8
-	MaxDepth        = 32
-	MaxNodes        = 50000
+	MaxDepth        = 32    // levels of ASN.1
+	MaxNodes        = 50000 // ASN.1 elements
 )

@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
-	"crypto/x509"
 	"encoding/asn1"
 	"math/big"
 	"strings"
@@ -297,15 +296,39 @@ func TestCheckKey(t *testing.T) {
 	}
 }
 
-// TestT46_LargeKey has a signer whose key would take long to verify with.
-func TestT46_LargeKey(t *testing.T) {
-	n := new(big.Int).Lsh(big.NewInt(1), 16384)
-	key := &rsa.PublicKey{N: n.Add(n, big.NewInt(1)), E: 65537}
+// TestT46_KeySizes has signers whose keys cannot or must not be verified with.
+func TestT46_KeySizes(t *testing.T) {
 	alice := people()["alice"].cert
-	large := certify("alice", alice.SerialNumber.Int64(), key, people()["ca"])
-	message := forge(document, func(f *forgery) { f.data.Certificates = implicit(0, large.Raw) })
-	expect(t, message, Options{}, verdict.UnsupportedAlgorithm, "")
-	if _, err := x509.ParseCertificate(large.Raw); err != nil {
-		t.Fatal(err)
+	for bits, want := range map[uint]verdict.Code{512: verdict.WeakAlgorithm, 16384: verdict.UnsupportedAlgorithm} {
+		n := new(big.Int).Lsh(big.NewInt(1), bits-1)
+		key := &rsa.PublicKey{N: n.Add(n, big.NewInt(1)), E: 65537}
+		cert := certify("alice", alice.SerialNumber.Int64(), key, people()["ca"])
+		expect(t, forge(document, func(f *forgery) { f.data.Certificates = implicit(0, cert.Raw) }), Options{}, want, "")
 	}
+}
+
+// TestKeyIdentifier are signers named by subject key identifier, which the
+// library does not know.
+func TestKeyIdentifier(t *testing.T) {
+	named := func(name string, late func(*forgery)) []byte {
+		return forge(document, func(f *forgery) {
+			f.info.SID = asn1.RawValue{FullBytes: append([]byte{0x80, byte(len(name))}, name...)}
+			f.info.Version = 3
+			f.data.Certificates = implicit(0, append(bytes.Clone(people()["alice"].cert.Raw), people()["bob"].cert.Raw...))
+			f.late = late
+		})
+	}
+	unchanged := func(*forgery) {}
+	expect(t, named("alice", unchanged), Options{}, "", document)
+	expect(t, named("bob", unchanged), Options{}, verdict.Signature, "")
+	expect(t, named("carol", unchanged), Options{}, verdict.MalformedEnvelope, "")
+	expect(t, named("alice", func(f *forgery) {
+		f.data.Signers[0].Signature = make([]byte, 256)
+	}), Options{}, verdict.Signature, "")
+	expect(t, named("alice", func(f *forgery) {
+		f.data.Signers[0].SignatureAlgorithm = algorithm{Algorithm: digests[0].ecdsa}
+	}), Options{}, verdict.Signature, "")
+	expect(t, named("alice", func(f *forgery) {
+		f.data.Encapsulated.Content = implicit(0, encode([]byte("{}")))
+	}), Options{}, verdict.Signature, "")
 }
