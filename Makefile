@@ -1,0 +1,53 @@
+# vouch: see `make help`.
+SHELL := /bin/bash
+GO    ?= go
+BIN   := bin/vouch
+PREFIX ?= /usr/local
+TESTFLAGS ?=
+FUZZTIME ?= 20s
+VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+
+.PHONY: help build test race lint fuzz bench demo check install tools clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+build: ## build bin/vouch
+	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o $(BIN) ./cmd/vouch
+
+tools: ## say which programs the tests use and which are missing
+	@sh testdata/tools.sh
+
+test: tools ## run all tests
+	$(GO) test $(TESTFLAGS) ./...
+
+race: ## run all tests under the race detector
+	$(GO) test -race ./...
+
+lint: ## gofmt, vet, staticcheck and shellcheck (the last two when installed)
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'not gofmt-ed: run gofmt -w .'; exit 1; }
+	$(GO) vet ./...
+	@if command -v staticcheck >/dev/null; then staticcheck ./...; else echo 'skipped: staticcheck (go install honnef.co/go/tools/cmd/staticcheck@v0.8.2)'; fi
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run testdata/*.sh etc/vmcatcher_image etc/handlers/*; else echo 'skipped: shellcheck (apt-get install shellcheck)'; fi
+
+fuzz: ## run every fuzz target for FUZZTIME (20s)
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$f"; $(GO) test $$pkg -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x; done; done
+
+bench: build ## measure against what an administrator would do by hand
+	$(GO) run ./testdata/bench -vouch $(BIN)
+
+demo: build ## the main job end to end in a temporary directory, and shown
+	$(GO) run ./testdata/demo -vouch $(BIN)
+
+check: lint test race ## everything that must hold before a change lands
+
+install: build ## install the binary and the sample configuration under PREFIX (/usr/local)
+	install -D -m 0755 $(BIN) $(DESTDIR)$(PREFIX)/bin/vouch
+	install -D -m 0644 etc/vouch.yaml $(DESTDIR)$(PREFIX)/share/vouch/vouch.yaml
+	install -D -m 0755 etc/vmcatcher_image $(DESTDIR)$(PREFIX)/share/vouch/vmcatcher_image
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/share/vouch/handlers etc/handlers/*
+
+clean: ## remove what build made
+	rm -rf bin

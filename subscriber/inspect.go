@@ -1,0 +1,82 @@
+package subscriber
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"vouch/cache"
+	"vouch/subscriber/metadata"
+)
+
+// inspect compares every blob and every name with what we left. The cache may
+// be writable by somebody else with the owner's or root's rights: any
+// difference has the bytes hashed again before the next index names them.
+func (r *run) inspect(ctx context.Context) error {
+	var touched []cache.Digest
+	for d, b := range r.st.Blobs {
+		stamp, err := r.cache.Stat(d)
+		if err == nil && stamp == b.Stamp {
+			continue
+		}
+		if err == nil && !r.dry {
+			stamp, err = r.cache.Check(ctx, d, b.Size, 0)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err == nil:
+			b.Stamp, b.Checked = stamp, r.at
+			touched = append(touched, d)
+		case notExist(err):
+			r.lost(d, "its bytes are gone from the cache")
+		case errors.Is(err, cache.ErrCorrupt), errors.Is(err, cache.ErrSize):
+			if err := r.cache.Quarantine(d); err != nil && !notExist(err) {
+				return fmt.Errorf("cache: quarantine: %w", err)
+			}
+			r.lost(d, "its bytes were changed in the cache")
+		default:
+			return fmt.Errorf("cache: %w", err)
+		}
+	}
+	if err := r.inspectNames(&touched); err != nil {
+		return err
+	}
+	return r.commitEach(len(touched), func(tx *metadata.Tx, i int) { tx.PutBlob(touched[i], r.st.Blobs[touched[i]]) })
+}
+
+// lost forgets a blob; images that stand on it leave as corrupt and are
+// fetched again by the same run.
+func (r *run) lost(d cache.Digest, why string) {
+	r.corrupt[d] = why
+	delete(r.st.Blobs, d)
+	r.problem("warning", "cache", reasonCorrupt, cache.BlobPath(d)+": "+why, "it is downloaded again; find out who writes to the cache")
+}
+
+// inspectNames restores names under endorsed/ that are gone or lead elsewhere.
+func (r *run) inspectNames(touched *[]cache.Digest) error {
+	for key, i := range r.st.Images {
+		d := digestFromHex(i.Entry.SHA512)
+		b := r.st.Blobs[d]
+		if !i.Published || b == nil {
+			continue
+		}
+		stamp, err := r.cache.NameStamp(key.ID)
+		if err == nil && (stamp == b.Stamp || stamp == i.Name) {
+			continue
+		}
+		if err != nil && !notExist(err) {
+			return fmt.Errorf("cache: %w", err)
+		}
+		if r.dry {
+			continue
+		}
+		if i.Name, err = r.cache.Publish(key.ID, d); err != nil {
+			return fmt.Errorf("cache: publish %s: %w", key.ID, err)
+		}
+		r.restamp(d)
+		*touched = append(*touched, d)
+		r.problem("warning", "cache", "name", cache.EndorsedPath(key.ID)+" was changed or removed; restored", "find out who writes to the cache")
+	}
+	return nil
+}

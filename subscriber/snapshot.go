@@ -1,0 +1,331 @@
+package subscriber
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+
+	"vouch/imagelist/verdict"
+	"vouch/subscriber/fetch"
+	"vouch/subscriber/metadata"
+)
+
+const statusSchema = "vouch/status/v1"
+
+// ErrNoStatus says that nothing has run on this state directory yet.
+var ErrNoStatus = errors.New("no status yet")
+
+// ReadStatus reads the snapshot; it needs no lock.
+func ReadStatus(stateDir string) (*Status, error) {
+	data, err := os.ReadFile(filepath.Join(stateDir, statusFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNoStatus
+	}
+	if err != nil {
+		return nil, fmt.Errorf("status: %w", err)
+	}
+	var s Status
+	if err := json.Unmarshal(data, &s); err != nil {
+		return nil, fmt.Errorf("status: %w", err)
+	}
+	if s.Schema != statusSchema {
+		return nil, fmt.Errorf("status: schema %q is not known to this version", s.Schema)
+	}
+	return &s, nil
+}
+
+// writeStatus replaces the snapshot with what is true in memory now.
+func (r *run) writeStatus() error {
+	if r.dry {
+		return nil
+	}
+	data, err := json.Marshal(r.status(), json.Deterministic(true))
+	if err != nil {
+		return fmt.Errorf("status: %w", err)
+	}
+	if err := replaceFile(filepath.Join(r.cfg.StateDir, statusFile), data, 0o640, r.cfg.Cache.GID); err != nil {
+		return fmt.Errorf("status: %w", err)
+	}
+	return nil
+}
+
+func (r *run) status() *Status {
+	s := &Status{
+		Schema: statusSchema, State: r.st.Meta.State, Generated: r.at, Generation: r.st.Meta.Generation,
+		LastSync: r.st.Meta.LastSync, LastExit: r.exit(),
+		Subscriptions: []SubscriptionStatus{}, Images: r.imageStatus(), Withdrawn: []WithdrawnStatus{},
+		Handlers: []HandlerStatus{}, Deliveries: []DeliveryStatus{}, Problems: []Problem{},
+		Trust: TrustStatus{Path: r.cfg.Trust.Anchors}, Cache: r.cacheStatus(),
+	}
+	if r.anchors != nil {
+		s.Trust.Anchors, s.Trust.CRLs = r.anchors.Count()
+	}
+	if r.noTrust != nil {
+		s.Trust.Error = r.noTrust.Detail
+	}
+	counts := r.countImages(s.Images)
+	for i := range r.cfg.Subscriptions {
+		sub := r.subscriptionStatus(&r.cfg.Subscriptions[i], counts[r.cfg.Subscriptions[i].Name])
+		s.Subscriptions = append(s.Subscriptions, sub)
+		s.Problems = append(s.Problems, problemsOf(sub)...)
+	}
+	s.Problems = append(s.Problems, imageProblems(s.Images)...)
+	s.Problems = append(s.Problems, r.report.Problems...)
+	r.withdrawnStatus(s)
+	r.deliveryStatus(s)
+	return s
+}
+
+// tally counts a subscription's images.
+type tally struct{ images, available, pending int }
+
+func (r *run) countImages(images []ImageStatus) map[string]*tally {
+	counts := map[string]*tally{}
+	for _, sub := range r.cfg.Subscriptions {
+		counts[sub.Name] = &tally{}
+		if row := r.st.Subs[sub.Name]; row != nil {
+			if l := r.st.Lists[row.List]; l != nil {
+				if c := r.content(l); c != nil {
+					counts[sub.Name].images = len(c.Images) + len(c.Refused)
+				}
+			}
+		}
+	}
+	for _, i := range images {
+		t := counts[i.Subscription]
+		if t == nil {
+			continue
+		}
+		switch i.State {
+		case "available":
+			t.available++
+		case "stale":
+			t.available++
+			t.pending++
+		case "failed", "held", "refused":
+			t.pending++
+		}
+	}
+	return counts
+}
+
+// subscriptionStatus sums up one subscription.
+func (r *run) subscriptionStatus(sub *Subscription, t *tally) SubscriptionStatus {
+	s := SubscriptionStatus{Name: sub.Name, URL: fetch.Redact(sub.URL), List: string(sub.List), State: "new", Images: t.images, Available: t.available, Pending: t.pending, Weaker: r.weaker(sub)}
+	row := r.st.Subs[sub.Name]
+	if row == nil {
+		return s
+	}
+	s.Attempted, s.FailingSince, s.Verified = row.Attempted, row.FailingSince, row.Answered
+	s.Reason, s.Detail = row.Reason, row.Detail
+	switch row.Result {
+	case "accepted", "unchanged":
+		s.State = "ok"
+	case "":
+	default:
+		s.State = row.Result
+	}
+	l := r.st.Lists[row.List]
+	if l == nil {
+		return s
+	}
+	s.List, s.Title, s.Version, s.Created, s.Expires = row.List, l.Entry.Title, l.Entry.Version, l.Entry.Created, l.Entry.Expires
+	if !l.NotAfter.IsZero() && l.NotAfter.Before(s.Expires) {
+		s.Expires = l.NotAfter
+	}
+	s.EndorserDN, s.EndorserCA = l.Entry.Endorser.DN, l.Entry.Endorser.CA
+	if s.State == "new" && s.Attempted.IsZero() {
+		s.State = "ok"
+	}
+	if s.State == "ok" && r.alarming(row) {
+		s.State, s.Reason = "stale", string(verdict.Fetch)
+	}
+	if st := r.standings[row.List]; !st.good && st.reason != "" {
+		s.Reason, s.Detail, s.State = string(st.reason), st.detail, "stale"
+		if st.reason == verdict.ListExpired || st.reason == verdict.CertExpired {
+			s.State = "expired"
+		} else if st.withdraws() {
+			s.State = "withdrawn"
+		}
+	}
+	return s
+}
+
+// weaker names the settings that are weaker than the default (T-15).
+func (r *run) weaker(sub *Subscription) []string {
+	var w []string
+	add := func(on bool, what string) {
+		if on {
+			w = append(w, what)
+		}
+	}
+	add(sub.AllowSHA1, "allow_sha1")
+	add(sub.AnyPurpose, "purpose: any")
+	add(sub.Binary, "binary")
+	add(r.cfg.Trust.CRL != "require", "trust.crl: "+string(r.cfg.Trust.CRL))
+	add(r.cfg.Trust.SigningPolicy != "require", "trust.signing_policy: "+string(r.cfg.Trust.SigningPolicy))
+	return w
+}
+
+// problemsOf turns a subscription's state into what is wrong and what to do.
+func problemsOf(s SubscriptionStatus) []Problem {
+	p := Problem{Severity: "critical", Subject: s.Name, Code: s.Reason, Detail: s.Detail, Since: s.FailingSince, Hint: HintFor(verdict.Code(s.Reason))}
+	switch s.State {
+	case "ok", "new":
+		return nil
+	case "unreachable":
+		p.Severity = "warning"
+	}
+	return []Problem{p}
+}
+
+// imageProblems sums up failed images by subscription and reason: ten thousand
+// images with one cause are one problem.
+func imageProblems(images []ImageStatus) []Problem {
+	type cause struct{ sub, reason string }
+	first := map[cause]ImageStatus{}
+	count := map[cause]int{}
+	for _, i := range images {
+		if i.State != "failed" && i.State != "refused" && !(i.State == "stale" && i.Reason != "" && i.Reason != string(verdict.Held)) {
+			continue
+		}
+		c := cause{i.Subscription, i.Reason}
+		if count[c]++; count[c] == 1 {
+			first[c] = i
+		}
+	}
+	var out []Problem
+	for c, i := range first {
+		detail := fmt.Sprintf("image %s: %s", i.Identifier, i.Detail)
+		if n := count[c]; n > 1 {
+			detail = fmt.Sprintf("%d images, the first %s: %s", n, i.Identifier, i.Detail)
+		}
+		out = append(out, Problem{Severity: "critical", Subject: c.sub, Code: c.reason, Detail: detail, Hint: HintFor(verdict.Code(c.reason))})
+	}
+	slices.SortFunc(out, func(a, b Problem) int {
+		return cmp.Or(strings.Compare(a.Subject, b.Subject), strings.Compare(a.Code, b.Code))
+	})
+	return out
+}
+
+// imageStatus lists every image that is published, wanted or refused.
+func (r *run) imageStatus() []ImageStatus {
+	out := []ImageStatus{}
+	seen := map[metadata.ImageKey]bool{}
+	for key, row := range r.st.Images {
+		if !row.Published {
+			continue
+		}
+		seen[key] = true
+		e := row.Entry
+		s := ImageStatus{Identifier: e.Identifier, List: e.List, Subscription: e.Subscription, Title: e.Title, Version: e.Version, State: "available",
+			SHA512: e.SHA512, Size: e.Size, OS: e.OS, Arch: e.Arch, Format: e.Format, Expires: e.Expires, Since: e.AvailableSince, Resources: row.Resources}
+		if row.Wanted != "" {
+			s.State, s.Reason, s.Detail, s.Wanted = "stale", row.Reason, row.Detail, row.Wanted
+		}
+		out = append(out, s)
+	}
+	for key, res := range r.results {
+		if !seen[key] && res.Result != "unchanged" {
+			out = append(out, r.absentStatus(key, res))
+		}
+	}
+	slices.SortFunc(out, func(a, b ImageStatus) int {
+		return cmp.Or(strings.Compare(a.Subscription, b.Subscription), strings.Compare(a.List, b.List), strings.Compare(a.Identifier, b.Identifier))
+	})
+	return out
+}
+
+// absentStatus describes an image that a list names and the cache does not have.
+func (r *run) absentStatus(key metadata.ImageKey, res *ImageResult) ImageStatus {
+	s := ImageStatus{Identifier: key.ID, List: key.List, Subscription: res.Subscription, Version: res.Version, State: res.Result, Reason: res.Reason, Detail: res.Detail}
+	switch verdict.Code(res.Reason) {
+	case verdict.Blocked:
+		s.State = "blocked"
+	case verdict.MalformedEntry, verdict.IdentifierClash:
+		s.State = "refused"
+	case verdict.ImageExpired:
+		s.State = "expired"
+	}
+	l := r.st.Lists[key.List]
+	if l == nil {
+		return s
+	}
+	if img := r.imageOf(l, key.ID); img != nil {
+		e := r.imageEntry(l, img)
+		s.Title, s.Wanted, s.Size, s.OS, s.Arch, s.Format, s.Expires = e.Title, e.SHA512, e.Size, e.OS, e.Arch, e.Format, e.Expires
+	}
+	return s
+}
+
+func (r *run) cacheStatus() CacheStatus {
+	c := CacheStatus{Path: r.cfg.Cache.Dir, MaxSize: r.cfg.Cache.MaxSize}
+	if u, err := r.cache.Usage(); err == nil {
+		c.Usage = u
+	}
+	c.Free, c.Total, _ = r.cache.Free()
+	c.Foreign, _ = r.cache.Foreign()
+	return c
+}
+
+func (r *run) withdrawnStatus(s *Status) {
+	for _, w := range r.st.Withdrawn {
+		e := w.Entry
+		s.Withdrawn = append(s.Withdrawn, WithdrawnStatus{Identifier: e.Identifier, List: e.List, Subscription: e.Subscription, Title: e.Title, Version: e.Version,
+			SHA512: e.SHA512, Type: string(w.Type), Reason: w.Reason, Detail: w.Detail, At: w.At, Kept: w.Kept})
+	}
+	slices.SortFunc(s.Withdrawn, func(a, b WithdrawnStatus) int {
+		return cmp.Or(a.At.Compare(b.At), strings.Compare(a.Identifier, b.Identifier), strings.Compare(a.Kept, b.Kept))
+	})
+}
+
+// deliveryStatus shows what handlers have not had, at most a thousand rows.
+func (r *run) deliveryStatus(s *Status) {
+	sums := map[string]*HandlerStatus{}
+	for _, h := range r.cfg.Handlers {
+		sums[h.Name] = &HandlerStatus{Name: h.Name}
+	}
+	for _, n := range sortedNumbers(r.st.Events) {
+		e := r.st.Events[n]
+		for name, d := range e.Pending {
+			if sum := sums[name]; sum != nil {
+				sum.add(d, e.Event.Time)
+			}
+			if len(s.Deliveries) < 1000 {
+				s.Deliveries = append(s.Deliveries, DeliveryStatus{Event: e.Event.ID, Type: string(e.Event.Type), Subject: e.Event.Subject, Handler: name, Time: e.Event.Time, Attempts: d.Attempts, Next: d.Next, Dead: d.Dead, Error: d.Error})
+			}
+		}
+	}
+	for _, h := range r.cfg.Handlers {
+		s.Handlers = append(s.Handlers, *sums[h.Name])
+		if sum := sums[h.Name]; sum.Dead > 0 {
+			s.Problems = append(s.Problems, Problem{Severity: "critical", Subject: "handler " + h.Name, Code: "dead-letter", Detail: fmt.Sprintf("%d events were given up", sum.Dead), Hint: "vouch event ls --dead shows them; mend the handler, then: vouch event retry"})
+		}
+	}
+}
+
+func (h *HandlerStatus) add(d metadata.Delivery, at time.Time) {
+	if d.Dead {
+		h.Dead++
+		return
+	}
+	h.Pending++
+	if h.Oldest.IsZero() || at.Before(h.Oldest) {
+		h.Oldest = at
+	}
+}
+
+func (r *run) redactedURL(sub string) string {
+	if s := r.subscription(sub); s != nil {
+		return fetch.Redact(s.URL)
+	}
+	return ""
+}

@@ -1,0 +1,242 @@
+package subscriber
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gofrs/flock"
+	"github.com/google/uuid"
+)
+
+// Names within state_dir. status.json and events.jsonl are for cache.group;
+// everything else is the service's own.
+const (
+	lockFile   = "lock"
+	queueFile  = "queue"
+	statusFile = "status.json"
+	reportFile = "report.json"
+	ledgerFile = "ledger.json"
+	sealFile   = "seal.json"
+	evidence   = "evidence"
+	database   = "metadata"
+	removedDir = "removed"
+)
+
+// replaceFile writes a file by temp, fsync, rename and fsync of the
+// directory: after it returns the new content survives a power cut, before
+// that the old one does.
+func replaceFile(path string, data []byte, mode fs.FileMode, gid int) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			f.Close()
+			os.Remove(f.Name())
+		}
+	}()
+	if _, err = f.Write(data); err != nil {
+		return err
+	}
+	if gid >= 0 {
+		if err = f.Chown(-1, gid); err != nil {
+			return err
+		}
+	}
+	if err = f.Chmod(mode); err != nil {
+		return err
+	}
+	if err = f.Sync(); err != nil {
+		return err
+	}
+	if err = f.Close(); err != nil {
+		return err
+	}
+	if err = os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// prepareStateDir makes the state directory and refuses one that others could
+// have planted something in (T-26).
+func prepareStateDir(dir string, gid int) error {
+	if !filepath.IsAbs(dir) {
+		return fmt.Errorf("state_dir %q: not an absolute path: %w", dir, ErrStorage)
+	}
+	mode := fs.FileMode(0o700)
+	if gid >= 0 {
+		mode = 0o750
+	}
+	if err := os.MkdirAll(dir, mode); err != nil {
+		return withHint(fmt.Errorf("state_dir: %w: %w", err, ErrStorage), "create it and give it to the user that runs vouch")
+	}
+	if err := safeDir(dir); err != nil {
+		return err
+	}
+	if gid >= 0 {
+		if err := os.Chown(dir, -1, gid); err != nil {
+			return fmt.Errorf("state_dir: %w: %w", err, ErrStorage)
+		}
+		if err := os.Chmod(dir, mode); err != nil {
+			return fmt.Errorf("state_dir: %w: %w", err, ErrStorage)
+		}
+	}
+	for _, sub := range []string{evidence, removedDir} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+			return fmt.Errorf("state_dir: %w: %w", err, ErrStorage)
+		}
+	}
+	return nil
+}
+
+// safeDir refuses a directory, or a parent of it, that others can write to.
+// A sticky parent such as /tmp is fine.
+func safeDir(dir string) error {
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return fmt.Errorf("state_dir: %w: %w", err, ErrStorage)
+	}
+	for p := real; ; p = filepath.Dir(p) {
+		info, err := os.Stat(p)
+		if err != nil {
+			return fmt.Errorf("state_dir: %w: %w", err, ErrStorage)
+		}
+		st := info.Sys().(*syscall.Stat_t)
+		if uid := uint32(os.Geteuid()); st.Uid != uid && st.Uid != 0 {
+			return withHint(fmt.Errorf("state_dir: %s belongs to user %d: %w", p, st.Uid, ErrStorage), "run vouch as the owner of its state, or chown it")
+		}
+		if info.Mode().Perm()&0o022 != 0 && (p == real || info.Mode()&fs.ModeSticky == 0) {
+			return withHint(fmt.Errorf("state_dir: %s is writable by others (mode %04o): %w", p, info.Mode().Perm(), ErrStorage), "chmod go-w "+p)
+		}
+		if p == filepath.Dir(p) {
+			return nil
+		}
+	}
+}
+
+// holder is what the lock file says of the process that has it.
+type holder struct {
+	PID     int       `json:"pid"`
+	Command string    `json:"command"`
+	Run     string    `json:"run"` // UUID of the run
+	Since   time.Time `json:"since"`
+}
+
+// stateLock is the exclusive right to the metadata: a flock on
+// <state_dir>/lock, released by the kernel when the process dies.
+type stateLock struct {
+	file *flock.Flock
+	path string
+	run  string
+}
+
+// errJoined says that a run which had read nothing yet took our request with
+// it; its report is ours.
+var errJoined = errors.New("joined")
+
+// lockState takes the lock. With noWait it gives up at once. A waiter holds
+// the queue lock until it has the state lock and has read nothing before; a
+// third process therefore need not make a pass of its own: join tells it to
+// wait for the waiter's run and returns errJoined with that run's id.
+func lockState(ctx context.Context, dir string, noWait, join bool, at time.Time) (*stateLock, string, error) {
+	l := &stateLock{file: flock.New(filepath.Join(dir, lockFile), flock.SetPermissions(0o600)), path: filepath.Join(dir, lockFile), run: uuid.NewString()}
+	ok, err := l.file.TryLock()
+	if err != nil {
+		return nil, "", fmt.Errorf("lock: %w: %w", err, ErrStorage)
+	}
+	if ok {
+		return l, "", l.sign(at)
+	}
+	if noWait {
+		return nil, "", l.locked()
+	}
+	queue := flock.New(filepath.Join(dir, queueFile), flock.SetPermissions(0o600))
+	first, err := queue.TryLock()
+	if err != nil {
+		return nil, "", fmt.Errorf("queue: %w: %w", err, ErrStorage)
+	}
+	if !first && join {
+		var waiting holder
+		readJSON(queue.Path(), &waiting)
+		if err := waitFor(ctx, queue); err != nil {
+			return nil, "", err
+		}
+		queue.Unlock()
+		if err := waitFor(ctx, l.file); err != nil {
+			return nil, "", err
+		}
+		if waiting.Run != "" {
+			l.file.Unlock()
+			return nil, waiting.Run, errJoined
+		}
+		return l, "", l.sign(at)
+	}
+	if !first {
+		if err := waitFor(ctx, queue); err != nil {
+			return nil, "", err
+		}
+	}
+	defer queue.Unlock()
+	h, _ := json.Marshal(holder{PID: os.Getpid(), Command: command(), Run: l.run, Since: at})
+	if err := os.WriteFile(queue.Path(), h, 0o600); err != nil {
+		return nil, "", fmt.Errorf("queue: %w", err)
+	}
+	if err := waitFor(ctx, l.file); err != nil {
+		return nil, "", err
+	}
+	return l, "", l.sign(at)
+}
+
+func waitFor(ctx context.Context, f *flock.Flock) error {
+	if _, err := f.TryLockContext(ctx, 50*time.Millisecond); err != nil {
+		return fmt.Errorf("waiting for another vouch: %w", err)
+	}
+	return nil
+}
+
+func command() string { return strings.Join(os.Args, " ") }
+
+func (l *stateLock) sign(at time.Time) error {
+	h, _ := json.Marshal(holder{PID: os.Getpid(), Command: command(), Run: l.run, Since: at})
+	if err := os.WriteFile(l.path, h, 0o600); err != nil {
+		l.file.Unlock()
+		return fmt.Errorf("lock: %w: %w", err, ErrStorage)
+	}
+	return nil
+}
+
+// locked describes who has the lock.
+func (l *stateLock) locked() error {
+	var h holder
+	readJSON(l.path, &h)
+	return withHint(&LockedError{PID: h.PID, Command: h.Command, Detail: "another vouch is at work on " + filepath.Dir(l.path)}, "wait for it, or leave out --no-wait to queue behind it")
+}
+
+func (l *stateLock) release() { l.file.Unlock() }
+
+func readJSON(path string, v any) error {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(data, v)
+}

@@ -1,0 +1,125 @@
+package subscriber
+
+import (
+	"time"
+
+	"vouch/cache"
+)
+
+// Status is the snapshot that people and middleware read while the metadata is
+// held by a run: <state_dir>/status.json, atomically replaced (contract §1,
+// vouch/status/v1). Images leave out their metadata: index.json has it.
+type Status struct {
+	Schema        string               `json:"schema"`
+	State         string               `json:"state"`
+	Generated     time.Time            `json:"generated"`
+	Generation    uint64               `json:"generation"`
+	LastSync      time.Time            `json:"last_sync,omitzero"`
+	LastExit      int                  `json:"last_exit"`
+	Subscriptions []SubscriptionStatus `json:"subscriptions"`
+	Images        []ImageStatus        `json:"images"`
+	Withdrawn     []WithdrawnStatus    `json:"withdrawn"`
+	Handlers      []HandlerStatus      `json:"handlers"`
+	Deliveries    []DeliveryStatus     `json:"deliveries"` // pending and dead, oldest first, at most 1000
+	Trust         TrustStatus          `json:"trust"`
+	Cache         CacheStatus          `json:"cache"`
+	Problems      []Problem            `json:"problems"`
+}
+
+// SubscriptionStatus is one subscription as of the snapshot.
+type SubscriptionStatus struct {
+	Name         string    `json:"name"`
+	URL          string    `json:"url"` // redacted
+	List         string    `json:"list"`
+	Title        string    `json:"title"`
+	Version      string    `json:"version"`
+	State        string    `json:"state"` // ok | stale | rejected | unreachable | expired | withdrawn | new | removed
+	Reason       string    `json:"reason"`
+	Detail       string    `json:"detail"`
+	Created      time.Time `json:"created,omitzero"`
+	Expires      time.Time `json:"expires,omitzero"` // earliest of list and signer's certificate
+	Verified     time.Time `json:"verified,omitzero"`
+	Attempted    time.Time `json:"attempted,omitzero"`
+	FailingSince time.Time `json:"failing_since,omitzero"`
+	EndorserDN   string    `json:"endorser_dn"`
+	EndorserCA   string    `json:"endorser_ca"`
+	Images       int       `json:"images"`           // in the list
+	Available    int       `json:"available"`        // published
+	Pending      int       `json:"pending"`          // wanted, failed or held
+	Weaker       []string  `json:"weaker,omitempty"` // settings weaker than the default (T-15)
+}
+
+// ImageStatus is one image of one list as of the snapshot.
+type ImageStatus struct {
+	Identifier   string            `json:"identifier"`
+	List         string            `json:"list"`
+	Subscription string            `json:"subscription"`
+	Title        string            `json:"title"`
+	Version      string            `json:"version"`
+	State        string            `json:"state"` // available | stale | failed | held | refused | blocked
+	Reason       string            `json:"reason,omitempty"`
+	Detail       string            `json:"detail,omitempty"`
+	SHA512       string            `json:"sha512"`
+	Size         int64             `json:"size"`
+	OS           string            `json:"os"`
+	Arch         string            `json:"arch"`
+	Format       string            `json:"format"`
+	Expires      time.Time         `json:"expires,omitzero"`
+	Since        time.Time         `json:"since,omitzero"` // available since
+	Wanted       string            `json:"wanted,omitempty"`
+	Resources    map[string]string `json:"resources,omitempty"`
+}
+
+// WithdrawnStatus is one image that left.
+type WithdrawnStatus struct {
+	Identifier   string    `json:"identifier"`
+	List         string    `json:"list"`
+	Subscription string    `json:"subscription"`
+	Title        string    `json:"title"`
+	Version      string    `json:"version"`
+	SHA512       string    `json:"sha512"`
+	Type         string    `json:"type"`
+	Reason       string    `json:"reason"`
+	Detail       string    `json:"detail"`
+	At           time.Time `json:"at"`
+	Kept         string    `json:"kept"`
+}
+
+// HandlerStatus sums up one handler.
+type HandlerStatus struct {
+	Name    string    `json:"name"`
+	Pending int       `json:"pending"`
+	Dead    int       `json:"dead"`
+	Oldest  time.Time `json:"oldest,omitzero"` // event time of the oldest pending
+}
+
+// DeliveryStatus is one event that a handler has not had.
+type DeliveryStatus struct {
+	Event    string    `json:"event"` // event id
+	Type     string    `json:"type"`
+	Subject  string    `json:"subject"`
+	Handler  string    `json:"handler"`
+	Time     time.Time `json:"time"`
+	Attempts int       `json:"attempts"`
+	Next     time.Time `json:"next,omitzero"`
+	Dead     bool      `json:"dead"`
+	Error    string    `json:"error"`
+}
+
+// TrustStatus sums up the trust directory.
+type TrustStatus struct {
+	Path    string `json:"path"`
+	Anchors int    `json:"anchors"`
+	CRLs    int    `json:"crls"`
+	Error   string `json:"error,omitempty"`
+}
+
+// CacheStatus sums up the cache.
+type CacheStatus struct {
+	Path    string      `json:"path"`
+	Usage   cache.Usage `json:"usage"`
+	MaxSize int64       `json:"max_size"`
+	Free    uint64      `json:"free"`
+	Total   uint64      `json:"total"`
+	Foreign []string    `json:"foreign,omitempty"`
+}

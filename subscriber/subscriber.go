@@ -1,0 +1,115 @@
+// Package subscriber is the site's side of the workflow: which lists to
+// believe, which images to have, whom to tell.
+//
+// # The way of one list
+//
+// One UTC instant `at`, one snapshot of the anchors and one set of limits per
+// run; nothing below Sync asks the clock. A run is one straight line (run.go):
+//
+//	open      lock, cache, metadata, event log; rebuild what is lost
+//	judge     every stored message again, without the network    judge.go
+//	inspect   every blob and name against what we left           inspect.go
+//	plan      (pure) and withdraw what facts demand              plan.go, withdraw.go
+//	fetch     lists, 16 at a time; verify; accept (pure)         update.go, accept.go
+//	commit    evidence, then one small transaction         D1    update.go
+//	plan      again, now with the new lists
+//	ingest    downloads into the cache                     D2    ingest.go
+//	publish   names, index.json, one transaction           D3    publish.go
+//	deliver   events to handlers                           D4    deliver.go
+//	prune     what nobody refers to any more                     prune.go
+//
+// A list's images are not copied into the metadata: the signed message is the
+// record, kept as evidence, verified and decoded again in every run. So the
+// transaction of D1 is small whatever the list, and an image that no message
+// names today cannot linger in a table.
+//
+// Recovery is a run: each durable point below says what is true if we die
+// there, and the next run's plan finds the rest to do.
+//
+// # Facts and missing knowledge
+//
+// Only facts withdraw: revoked, expired, no longer authorised, removed by the
+// endorser, blocked or deselected by the site. Missing knowledge (no CRL, no
+// answer, an unreadable file) keeps what is published for trust.outage_grace
+// and accepts nothing new.
+package subscriber
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+)
+
+// ErrStorage marks storage that cannot work: unsafe permissions, no space, a
+// state directory that is none. Nothing was changed. Exit 2.
+var ErrStorage = errors.New("storage")
+
+// ErrUsage marks a request that makes no sense for this site: an unknown
+// subscription or image, say. Exit 2.
+var ErrUsage = errors.New("usage")
+
+// LockedError says that another process, or another state, owns the metadata
+// or the cache. Exit 4.
+type LockedError struct {
+	PID     int    // of the holder; 0 when it is another state
+	Command string // its command line
+	Detail  string
+}
+
+func (e *LockedError) Error() string {
+	if e.PID == 0 {
+		return e.Detail
+	}
+	return fmt.Sprintf("%s (pid %d: %s)", e.Detail, e.PID, e.Command)
+}
+
+// hintError carries what to do about an error.
+type hintError struct {
+	err  error
+	hint string
+}
+
+func (e *hintError) Error() string { return e.err.Error() }
+func (e *hintError) Unwrap() error { return e.err }
+
+// withHint attaches what to do to an error; nil stays nil.
+func withHint(err error, hint string) error {
+	if err == nil {
+		return nil
+	}
+	return &hintError{err, hint}
+}
+
+// Hint returns what to do about an error, or "".
+func Hint(err error) string {
+	var h *hintError
+	if errors.As(err, &h) {
+		return h.hint
+	}
+	return ""
+}
+
+// Options are what every operation on the state takes.
+type Options struct {
+	At       time.Time    // the instant of the run
+	Log      *slog.Logger // nil discards
+	Progress Progress     // nil shows nothing
+	NoWait   bool         // do not wait for another process
+	Handler  bool         // started from a handler: never waits
+}
+
+// SyncOptions are the choices of one sync.
+type SyncOptions struct {
+	Options
+	Names             []string // subscriptions to fetch; empty = all. Expiry and withdrawals are for all
+	DryRun            bool
+	AcceptWithdrawals bool
+}
+
+// Progress watches downloads. Its methods are called from several goroutines.
+type Progress interface {
+	Start(image, title string, offset, size int64) (id int)
+	Advance(id int, done int64)
+	Done(id int, err error)
+}

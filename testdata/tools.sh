@@ -1,0 +1,19 @@
+#!/bin/sh
+# Says which programs the tests meet, and what is left out without them.
+# The tests never pretend: with CI=true a missing program fails them.
+missing=
+say() { # program, package, what is left out
+	if command -v "$1" >/dev/null 2>&1; then return; fi
+	echo "skipped without $1: $3"
+	missing="$missing $2"
+}
+say openssl openssl 'lists signed and verified by a second implementation'
+say nginx nginx-light 'a real web server as origin'
+say strace strace 'faults injected into system calls'
+say shellcheck shellcheck 'lint of the shell scripts'
+if [ ! -d /etc/grid-security/certificates ]; then
+	echo 'skipped without /etc/grid-security/certificates: the real IGTF trust anchors'
+	missing="$missing igtf-policy-classic igtf-policy-mics igtf-policy-slcs igtf-policy-iota"
+fi
+[ -z "$missing" ] || echo "to have them all: apt-get install --no-install-recommends$missing"
+exit 0
