@@ -3,6 +3,22 @@
 // It owns limits, resume, TLS roots, the address filter and redaction, and
 // says whether a failure is transient or permanent. It does not know what the
 // bytes mean.
+//
+// Everything that comes from outside is hostile: the URL of an image, where a
+// server redirects to, what a name resolves to, how long, how slow and how
+// truthful an answer is. So
+//
+//   - an address is judged when it is dialled (guard), after resolution and
+//     after every redirect, and an allowance belongs to one endpoint, never to
+//     a connection that somebody else may reuse;
+//   - redirects are followed here, hop by hop, with credentials decided anew
+//     for each (request.go);
+//   - a body is read through a meter that a watchdog looks at (meter.go), and
+//     never past the length that was signed;
+//   - no text of a server reaches an error unquoted, and no body at all.
+//
+// The protocol is HTTP/1.1: one transfer has one connection, and no second
+// layer of flow control between the kernel and the hasher.
 package fetch
 
 import (
@@ -16,19 +32,20 @@ import (
 
 // Config holds the limits of one run (contract §2, "fetch").
 type Config struct {
-	IdleTimeout   time.Duration  // between two reads; default 30 s; also the wait for response headers
-	MinRate       int64          // bytes per second over one minute, else abandoned; default 10 KiB
-	AllowNetworks []netip.Prefix // extra networks that lists may point at (T-20)
-	TLS           string         // system | anchors | both
-	Anchors       *x509.CertPool // for anchors and both
-	Proxy         string         // URL, or ""; the environment's proxies are ignored (T-32)
-	PerHost       int            // connections to one host; 0 = no limit
-	UserAgent     string
+	IdleTimeout   time.Duration       // between two reads; default 30 s; also the wait for response headers
+	MinRate       int64               // bytes per second over one minute, else abandoned; default 10 KiB
+	AllowNetworks []netip.Prefix      // extra networks that lists may point at (T-20); link-local stays denied
+	TLS           string              // system | anchors | both; default system
+	Anchors       []*x509.Certificate // for anchors and both
+	Proxy         string              // http or https URL, or ""; the environment's proxies are ignored (T-32)
+	PerHost       int                 // transfers from one host and port at a time; 0 = no limit
+	UserAgent     string              // default "vouch"
 }
 
 // Origin is the subscription's own URL and the credentials for it. User and
 // password are sent to its scheme, host and port only, never over http except
-// to loopback.
+// to loopback. A user name without a password is a token: the password is then
+// x-oauth-basic (contract §2).
 type Origin struct {
 	URL      string
 	Username string
@@ -57,7 +74,8 @@ type Document struct {
 	LastModified string
 }
 
-// Sink receives an image. cache.Partial implements it.
+// Sink receives an image. cache.Partial implements it. When it is an
+// io.ReaderFrom too, the body is read straight into its buffers.
 type Sink interface {
 	io.Writer
 	// Offset is how many bytes it holds already, hashed and in order.
