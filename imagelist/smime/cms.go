@@ -109,8 +109,6 @@ func (m *message) checkShape() error {
 	switch {
 	case fields(d.Raw) != present || d.Version < 1 || d.Version == 2 || d.Version > 5:
 		return malformed("SignedData: wrong version or fields")
-	case len(d.DigestAlgorithms) == 0:
-		return malformed("SignedData: no digest algorithm")
 	case len(d.Signers) > MaxSignerInfos:
 		return malformed("SignedData: %d signers, at most %d", len(d.Signers), MaxSignerInfos)
 	case !d.Encapsulated.Type.Equal(oidData):

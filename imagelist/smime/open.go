@@ -29,9 +29,6 @@ func Open(raw []byte, o Options) (*Signed, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e.detached && len(e.p7) > MaxPKCS7 {
-		return nil, malformed("PKCS#7: %d bytes, at most %d", len(e.p7), MaxPKCS7)
-	}
 	der, err := normalise(e.p7)
 	if err != nil {
 		return nil, malformed("PKCS#7: %v", err)
@@ -130,7 +127,7 @@ func (m *message) judgeAll(forms []form, o Options) (j judgement, err error) {
 	}
 	for i := range m.signers {
 		var fault error
-		j, fault = m.judge(&m.signers[i], forms, o)
+		j, fault = judge(&m.signers[i], forms, o)
 		if fault != nil && (err == nil || slices.Index(order, verdict.Of(fault)) < slices.Index(order, verdict.Of(err))) {
 			err = fault
 		}

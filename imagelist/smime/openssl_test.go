@@ -174,7 +174,7 @@ func TestT47_Envelope(t *testing.T) {
 		{"part without x-", edit(clear, "Type: application/x-pkcs7-signature", "Type: application/pkcs7-signature"), "", ""},
 		{"wrong protocol", edit(clear, protocol, ` protocol="application/pgp-signature";`), verdict.MalformedEnvelope, ""},
 		{"wrong part type", edit(clear, "Type: application/x-pkcs7-signature", "Type: application/pgp-signature"), verdict.MalformedEnvelope, ""},
-		{"part type twice", edit(clear, "Content-Type: application/x", "Content-Type: text/plain\nContent-Type: application/x"), verdict.MalformedEnvelope, ""},
+		{"part type twice", edit(clear, "Content-Type: application/x", "Content-Type: application/pkcs7-signature\nContent-Type: application/x"), verdict.MalformedEnvelope, ""},
 		{"two Content-Types", []byte("Content-Type: text/plain\n" + clear), verdict.MalformedEnvelope, ""},
 		{"two Content-Types, one empty", []byte("content-type :\n" + clear), verdict.MalformedEnvelope, ""},
 		{"boundary twice", edit(clear, protocol, ` boundary="x";`), verdict.MalformedEnvelope, ""},

@@ -32,7 +32,7 @@ type judgement struct {
 // judge checks one signer: signature, then strength, then support, the order
 // in which verdicts are given. A signature that cannot be checked for want of
 // an algorithm, or that costs too much to check, is not called wrong.
-func (m *message) judge(s *signer, forms []form, o Options) (judgement, error) {
+func judge(s *signer, forms []form, o Options) (judgement, error) {
 	key := checkKey(s.certificate.PublicKey)
 	if verdict.Of(key) == verdict.UnsupportedAlgorithm {
 		return judgement{}, key
@@ -45,7 +45,7 @@ func (m *message) judge(s *signer, forms []form, o Options) (judgement, error) {
 	if k, ok := s.certificate.PublicKey.(*rsa.PublicKey); ok && k.N.BitLen() < minRSACheck {
 		return j, key
 	}
-	if j.form, err = m.signedForm(s, how, forms); err != nil {
+	if j.form, err = signedForm(s, how, forms); err != nil {
 		return j, verdict.Reject(verdict.Signature, "%v", err)
 	}
 	if err := checkDigest(how.digest.hash, o); err != nil {
@@ -56,8 +56,8 @@ func (m *message) judge(s *signer, forms []form, o Options) (judgement, error) {
 
 // signedForm returns the first of forms that the signature covers. The PKCS#7
 // library does not know RSA-PSS, signers named by key identifier, and MD5.
-func (m *message) signedForm(s *signer, how scheme, forms []form) (f form, err error) {
-	check := m.checkLibrary
+func signedForm(s *signer, how scheme, forms []form) (f form, err error) {
+	check := checkLibrary
 	if how.kind == rsaPSS || s.keyID || how.digest.hash == crypto.MD5 {
 		check = checkStandard
 	}
@@ -73,13 +73,13 @@ func (m *message) signedForm(s *signer, how scheme, forms []form) (f form, err e
 // library. It is given a message reduced to the one SignerInfo and the one
 // certificate in question, without content: it fails on certificates and CRLs
 // that Go cannot parse and takes embedded content for the signed one.
-func (m *message) checkLibrary(s *signer, _ scheme, content []byte) (err error) {
+func checkLibrary(s *signer, _ scheme, content []byte) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("the PKCS#7 library cannot read the message: %v", r)
 		}
 	}()
-	der, err := m.reduced(s)
+	der, err := reduced(s)
 	if err != nil {
 		return err
 	}
@@ -107,14 +107,17 @@ func untimed(s *signer) *x509.Certificate {
 	return &c
 }
 
-// reduced encodes the message with nothing in it but one signer.
-func (m *message) reduced(s *signer) ([]byte, error) {
+// reduced encodes a message with nothing in it but one signer, without
+// unsigned attributes, which mean nothing here and need not be well-formed.
+func reduced(s *signer) ([]byte, error) {
+	info := *s.info
+	info.Raw, info.UnsignedAttributes = nil, asn1.RawValue{}
 	return encodeMessage(signedData{
 		Version:          1,
 		DigestAlgorithms: []algorithm{s.info.DigestAlgorithm},
 		Encapsulated:     contentInfo{Type: oidData},
 		Certificates:     implicit(0, s.certificate.Raw),
-		Signers:          []signerInfo{*s.info},
+		Signers:          []signerInfo{info},
 	})
 }
 

@@ -88,6 +88,16 @@ func forge(content string, bend func(*forgery)) []byte {
 	return der
 }
 
+// lengthened is a SEQUENCE with a NULL more at its end.
+func lengthened(t *testing.T, der []byte) []byte {
+	t.Helper()
+	var seq asn1.RawValue
+	if err := unmarshal(der, &seq); err != nil {
+		t.Fatal(err)
+	}
+	return encode(asn1.RawValue{Tag: seq.Tag, IsCompound: true, Bytes: append(bytes.Clone(seq.Bytes), asn1.NullBytes...)})
+}
+
 func signed(key crypto.Signer, message []byte) []byte {
 	sum := sha256.Sum256(message)
 	signature, err := key.Sign(rand.Reader, sum[:], crypto.SHA256)
@@ -101,7 +111,6 @@ func signed(key crypto.Signer, message []byte) []byte {
 // let pass and RFC 5652 does not, all of it validly signed.
 func TestStructure(t *testing.T) {
 	alice := people()["alice"].cert
-	extra := asn1.RawValue{FullBytes: []byte{5, 0}}
 	attributesDER := func(list ...attribute) []byte {
 		der, err := asn1.MarshalWithParams(list, "set")
 		if err != nil {
@@ -165,15 +174,10 @@ func TestStructure(t *testing.T) {
 		{"version of SignedData", func(f *forgery) { f.data.Version = 2 }, verdict.MalformedEnvelope},
 		{"version of SignerInfo", func(f *forgery) { f.info.Version = 3 }, verdict.MalformedEnvelope},
 		{"another field in SignedData", func(f *forgery) {
-			f.late = func(f *forgery) {
-				der := encode(f.data)
-				var seq asn1.RawValue
-				if err := unmarshal(der, &seq); err != nil {
-					t.Fatal(err)
-				}
-				seq.FullBytes, seq.Bytes = nil, append(bytes.Clone(seq.Bytes), extra.FullBytes...)
-				f.data.Raw = encode(seq)
-			}
+			f.late = func(f *forgery) { f.data.Raw = lengthened(t, encode(f.data)) }
+		}, verdict.MalformedEnvelope},
+		{"another field beside the content", func(f *forgery) {
+			f.data.Encapsulated.Raw = lengthened(t, encode(f.data.Encapsulated))
 		}, verdict.MalformedEnvelope},
 		{"no certificates", func(f *forgery) { f.data.Certificates = asn1.RawValue{} }, verdict.MalformedEnvelope},
 		{"unreadable certificate of the signer", func(f *forgery) { f.data.Certificates = implicit(0, encode(struct{ A int }{1})) }, verdict.MalformedEnvelope},
@@ -331,4 +335,17 @@ func TestKeyIdentifier(t *testing.T) {
 	expect(t, named("alice", func(f *forgery) {
 		f.data.Encapsulated.Content = implicit(0, encode([]byte("{}")))
 	}), Options{}, verdict.Signature, "")
+}
+
+// TestBase64_UnusedBits has one structure in a second text.
+func TestBase64_UnusedBits(t *testing.T) {
+	var p7 []byte
+	for pad := 0; len(p7)%3 != 1; pad++ {
+		p7 = forge(document, func(f *forgery) { f.info.UnsignedAttributes = implicit(1, encode(make([]byte, pad))) })
+	}
+	message := writeOpaque(p7)
+	expect(t, message, Options{}, "", document)
+	last := bytes.LastIndex(message, []byte("==")) - 1 // A, Q, g or w: its low four bits are unused
+	message[last]++
+	expect(t, message, Options{}, verdict.MalformedEnvelope, "")
 }
