@@ -22,11 +22,12 @@ func (e *deniedError) Error() string { return fmt.Sprintf("address %s is not pub
 // endpoint and its URL names the address itself.
 type guard struct {
 	networks []netip.Prefix
+	resolver *net.Resolver // nil is the system's
 }
 
 // check judges a for a request to host; own says that the second rule holds.
 // Its error is a *deniedError.
-func (g guard) check(a netip.Addr, host string, own bool) error {
+func (g *guard) check(a netip.Addr, host string, own bool) error {
 	a = a.WithZone("").Unmap()
 	ok := g.permits(a)
 	if own {
@@ -40,7 +41,7 @@ func (g guard) check(a netip.Addr, host string, own bool) error {
 
 // permits holds for a public address or one in an allowed network. An address
 // that carries another one inside is only as good as that.
-func (g guard) permits(a netip.Addr) bool {
+func (g *guard) permits(a netip.Addr) bool {
 	if linkLocal(a) || !public(a) && !within(g.networks, a) {
 		return false
 	}
@@ -51,13 +52,13 @@ func (g guard) permits(a netip.Addr) bool {
 // dialer dials only what check lets pass. The dialler shows each resolved
 // address just before it connects, so neither rebinding nor a redirect nor a
 // spelling gets around it.
-func (g guard) dialer(timeout time.Duration, own bool) func(context.Context, string, string) (net.Conn, error) {
+func (g *guard) dialer(timeout time.Duration, own bool) func(context.Context, string, string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		host, _, err := net.SplitHostPort(address)
 		if err != nil {
 			return nil, err
 		}
-		d := net.Dialer{Timeout: timeout, ControlContext: func(_ context.Context, _, resolved string, _ syscall.RawConn) error {
+		d := net.Dialer{Timeout: timeout, Resolver: g.resolver, ControlContext: func(_ context.Context, _, resolved string, _ syscall.RawConn) error {
 			ap, err := netip.ParseAddrPort(resolved)
 			if err != nil {
 				return err
@@ -71,7 +72,7 @@ func (g guard) dialer(timeout time.Duration, own bool) func(context.Context, str
 // judge does the dialler's work where a proxy dials: addresses are judged
 // always, names if they resolve here, localhost in any case (T-32). The proxy may resolve a name
 // otherwise; only its own rules can help against that.
-func (g guard) judge(ctx context.Context, t target, own bool) error {
+func (g *guard) judge(ctx context.Context, t target, own bool) error {
 	if t.host == "localhost" && !own {
 		return t.fail(verdict.NetworkDenied, "the proxy's localhost")
 	}
@@ -80,7 +81,7 @@ func (g guard) judge(ctx context.Context, t target, own bool) error {
 		ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 		defer cancel()
 		var err error
-		if addrs, err = net.DefaultResolver.LookupNetIP(ctx, "ip", t.host); err != nil {
+		if addrs, err = g.resolver.LookupNetIP(ctx, "ip", t.host); err != nil {
 			return nil
 		}
 	}

@@ -54,7 +54,7 @@ func New(c Config) (*Client, error) {
 		return nil, err
 	}
 	client := &Client{
-		guard: guard{c.AllowNetworks},
+		guard: guard{networks: c.AllowNetworks},
 		agent: cmp.Or(c.UserAgent, "vouch"),
 		slots: slots{limit: c.PerHost, hosts: map[string]*host{}},
 		dog:   watchdog{idle: idle, rate: rate, window: time.Minute},

@@ -44,34 +44,47 @@ func (w watchdog) watch(ctx context.Context, m *meter, cancel context.CancelCaus
 	step := min(time.Second, max(min(w.idle, w.window)/5, time.Millisecond))
 	tick := time.NewTicker(step)
 	defer tick.Stop()
-	var idle, span time.Duration // waited since the last byte, since the window began
-	var seen, base int64         // bytes at the last tick, when the window began
+	var p pulse
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		}
-		n := m.bytes.Load()
-		if n != seen || !m.waiting.Load() {
-			idle = 0
-		} else {
-			idle += step
-		}
-		seen = n
-		if m.waiting.Load() {
-			span += step
-		}
-		if idle >= w.idle {
-			cancel(stallError(fmt.Sprintf("no data for %v", w.idle)))
+		if err := w.look(&p, m, step); err != nil {
+			cancel(err)
 			return
 		}
-		if span >= w.window {
-			if n-base < int64(float64(w.rate)*w.window.Seconds()) {
-				cancel(stallError(fmt.Sprintf("slower than %d bytes per second", w.rate)))
-				return
-			}
-			span, base = 0, n
-		}
 	}
+}
+
+// pulse is what the last look at a meter saw.
+type pulse struct {
+	seen int64         // bytes
+	idle time.Duration // waited since the last byte
+	base int64         // bytes when the window began
+	span time.Duration // waited since then
+}
+
+// look takes m's pulse, step after the last time.
+func (w watchdog) look(p *pulse, m *meter, step time.Duration) error {
+	n, waiting := m.bytes.Load(), m.waiting.Load()
+	if waiting {
+		p.span += step
+		p.idle += step
+	}
+	if !waiting || n != p.seen {
+		p.idle = 0
+	}
+	p.seen = n
+	switch {
+	case p.idle >= w.idle:
+		return stallError(fmt.Sprintf("no data for %v", w.idle))
+	case p.span < w.window:
+		return nil
+	case float64(n-p.base) < float64(w.rate)*w.window.Seconds():
+		return stallError(fmt.Sprintf("slower than %d bytes per second", w.rate))
+	}
+	p.base, p.span = n, 0
+	return nil
 }
