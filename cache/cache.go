@@ -15,6 +15,21 @@
 // Every name is resolved inside an os.Root: no symbolic link is followed out
 // of the cache and no list text is ever a path component unless Name accepts
 // it. Foreign files are reported, never deleted or followed.
+//
+// # Durability
+//
+// Bytes become visible in one order only: write and hash under partial/, fsync
+// the file, rename to the final name, fsync the directory. A file whose write
+// or fsync failed is thrown away and never synced again: the kernel may have
+// marked its lost pages clean (threats §2.1). Names under endorsed/ and
+// expired/ are made durable in batches, by Sync.
+//
+// # Who may use it
+//
+// A Store may be used by several goroutines of one process. Two processes that
+// write at once are the caller's to prevent (contract §3, .vouch); they cannot
+// make a name resolve to wrong bytes, but each may remove the other's
+// temporary files.
 package cache
 
 import (
@@ -49,6 +64,11 @@ type Options struct {
 // Stamp is what an inode looks like when we have last touched it. A blob
 // whose Stamp differs from the recorded one is hashed again before it is
 // shown to anybody. It is comparable with ==.
+//
+// Linking, renaming, sealing and removing another name of the same inode all
+// move Ctime: whoever records stamps compares first, operates, and then asks
+// Stat or NameStamp again. A Stamp does not promise to notice a writer who
+// also sets the machine's clock.
 type Stamp struct {
 	Ino   uint64 `json:"ino"`
 	Size  int64  `json:"size"`
@@ -63,6 +83,8 @@ type Stamp struct {
 var (
 	ErrCorrupt  = errors.New("content does not match its digest") // a blob or finished partial
 	ErrSize     = errors.New("content does not match its size")
+	ErrName     = errors.New("not usable as a file name")
+	ErrBusy     = errors.New("somebody else is downloading it")
 	ErrNoSpace  = errors.New("no space left") // ENOSPC, EDQUOT
 	ErrUnsafe   = errors.New("unsafe permissions")
 	ErrUnusable = errors.New("file system cannot hold a cache") // create, link, rename or fsync does not work there
@@ -70,7 +92,7 @@ var (
 
 // Limits and sizes.
 const (
-	// Checkpoint is how often a partial's hash state is saved: after a crash
-	// at most this much of it is read again.
+	// Checkpoint bounds what a crash costs: at most this much of what a
+	// partial held is read, or downloaded, again (threats I7).
 	Checkpoint = 16 << 20
 )
