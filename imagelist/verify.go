@@ -73,3 +73,30 @@ func (v *Verified) Trust() *trust.Result { return v.trust }
 
 // At is the instant it was judged at.
 func (v *Verified) At() time.Time { return v.at }
+
+// Verify judges a message under given anchors at a given instant (contract §4):
+// is it authentic, a list, consistent, authorised? Asked in this order, never
+// merged; the first that fails is the reason.
+//
+// The error is a *verdict.Rejection, and its Code one of the first gate's, or
+// MalformedList, EndorserMismatch, NotAuthorised. Nothing of a refused message is
+// returned. Whether the list is current is not asked: see List.Current.
+func Verify(raw []byte, anchors *trust.Store, at time.Time, q Question) (*Verified, error) {
+	v, e := Examine(raw, anchors, at, q)
+	if e.Rejection != nil {
+		return nil, e.Rejection
+	}
+	return v, nil
+}
+
+// Examine is Verify with an account of every check made. Exactly one of
+// *Verified and Explanation.Rejection is nil.
+func Examine(raw []byte, anchors *trust.Store, at time.Time, q Question) (*Verified, *Explanation) {
+	x := &examination{question: q, at: at, told: &Explanation{At: at}}
+	v, err := x.run(raw, anchors)
+	if err != nil {
+		x.told.Rejection = err
+		return nil, x.told
+	}
+	return v, x.told
+}
