@@ -154,8 +154,8 @@ func stand(row metadata.List, j *judgement, at, expires time.Time, g graces) (st
 	default:
 		s.event, s.config = event.ImageRevoked, true
 	}
-	if !s.withdraws() {
-		return expiredOr(s, at, expires, row.NotAfter), row
+	if j.rej.Missing || j.rej.Code == verdict.Untrusted {
+		s = expiredOr(s, at, expires, row.NotAfter)
 	}
 	return s, row
 }

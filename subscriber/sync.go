@@ -322,11 +322,10 @@ func (r *run) reportOthers(subs []*Subscription, fetched map[string]bool) {
 		if l := r.st.Lists[res.Identifier]; l != nil {
 			res.Version = l.Entry.Version
 		}
-		switch s := r.standings[res.Identifier]; {
-		case s.reason == verdict.ListExpired:
-			res.Result, res.Reason, res.Detail = "expired", s.reason, s.detail
-		case s.reason != "":
-			res.Result, res.Reason, res.Detail = "rejected", s.reason, s.detail
+		switch bad := r.standingResult(res.Identifier); {
+		case bad != "":
+			st := r.standings[res.Identifier]
+			res.Result, res.Reason, res.Detail = bad, st.reason, st.detail
 		case asked[name] && r.noTrust != nil:
 			res.Result, res.Reason, res.Detail = "rejected", r.noTrust.Code, r.noTrust.Detail
 		default:

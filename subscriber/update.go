@@ -188,7 +188,12 @@ func (r *run) takeFailure(row *metadata.Subscription, a answer) error {
 	if errors.As(a.err, &fe) && fe.Code != verdict.Fetch {
 		return r.takeRejection(row, a, verdict.Reject(fe.Code, "%s", a.err))
 	}
-	row.Result, row.Reason, row.Detail = "unreachable", string(verdict.Fetch), a.err.Error()
+	if row.Result = r.standingResult(row.List); row.Result != "" {
+		s := r.standings[row.List]
+		row.Reason, row.Detail = string(s.reason), s.detail+"; and the server gives no answer: "+a.err.Error()
+	} else {
+		row.Result, row.Reason, row.Detail = "unreachable", string(verdict.Fetch), a.err.Error()
+	}
 	if row.FailingSince.IsZero() {
 		row.FailingSince = r.at
 	}
@@ -213,13 +218,22 @@ func (r *run) alarming(row *metadata.Subscription) bool {
 func (r *run) takeUnchanged(row *metadata.Subscription) {
 	row.Answered, row.FailingSince, row.Unreachable, row.Told = r.at, time.Time{}, false, ""
 	row.Result, row.Reason, row.Detail = "unchanged", "", ""
-	s := r.standings[row.List]
-	if s.reason != "" {
-		row.Result, row.Reason, row.Detail = "rejected", string(s.reason), s.detail
+	if bad := r.standingResult(row.List); bad != "" {
+		s := r.standings[row.List]
+		row.Result, row.Reason, row.Detail = bad, string(s.reason), s.detail
 	}
-	if s.reason == verdict.ListExpired {
-		row.Result = "expired"
+}
+
+// standingResult is how a list that is not in good standing is reported when
+// nothing better came: expired, rejected, or "" when it is good or not there.
+func (r *run) standingResult(list string) string {
+	switch r.standings[list].reason {
+	case "":
+		return ""
+	case verdict.ListExpired:
+		return "expired"
 	}
+	return "rejected"
 }
 
 // takeRejection records a refusal beside the last good list and tells it once.
