@@ -122,12 +122,18 @@ type Image struct {
 	Set     map[string]any // keys of its entry to change; nil takes one away
 }
 
+// Path is where the publisher serves the image; it changes only with the bytes.
+func (i Image) Path() string {
+	sum := sha512.Sum512([]byte(i.Content))
+	return "/images/" + i.ID + "-" + hex.EncodeToString(sum[:4])
+}
+
 // Draft is a list of the given version with these images, served with their
 // bytes; it is not served itself.
 func (w *World) Draft(version string, images ...Image) *listtest.Builder {
 	b := listtest.NewList(w.At).ID(ListID).Version(version).NoImages()
 	for _, i := range images {
-		path := "/images/" + i.ID + "-" + version
+		path := i.Path()
 		w.Put(path, []byte(i.Content))
 		b.Image(i.ID, []byte(i.Content), w.Server.URL+path)
 		for k, v := range i.Set {

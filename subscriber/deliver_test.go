@@ -1,0 +1,162 @@
+package subscriber_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"vouch/subscriber"
+	"vouch/subscriber/event"
+	"vouch/subscriber/subscribertest"
+)
+
+// listener is a real handler that writes down what it is told.
+func listener(t *testing.T, name string, vmcatcher bool, fail string) (event.Handler, func() []string) {
+	t.Helper()
+	dir := t.TempDir()
+	heard := filepath.Join(dir, "heard")
+	script := filepath.Join(dir, "handler")
+	what := `$VOUCH_EVENT_TYPE`
+	if vmcatcher {
+		what = `$VMCATCHER_EVENT_TYPE`
+	}
+	body := fmt.Sprintf("#!/bin/sh\n%s\necho \"%s $VMCATCHER_EVENT_DC_IDENTIFIER\" >>%s\n", fail, what, heard)
+	if !vmcatcher {
+		body = fmt.Sprintf("#!/bin/sh\n%s\necho \"%s $(sed 's/.*\"subject\":\"\\([^\"]*\\)\".*/\\1/')\" >>%s\n", fail, what, heard)
+	}
+	if err := os.WriteFile(script, []byte(body), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h := event.Handler{Name: name, Exec: []string{script}, VMCatcher: vmcatcher, MaxAge: 7 * 24 * time.Hour, Timeout: time.Minute}
+	if !vmcatcher {
+		h.Events = []string{"image.*"}
+	}
+	return h, func() []string {
+		data, _ := os.ReadFile(heard)
+		out := []string{}
+		for _, line := range strings.Split(strings.TrimSpace(string(data)), "\n") {
+			out = append(out, strings.TrimSpace(line))
+		}
+		return out
+	}
+}
+
+func expectHeard(t *testing.T, got []string, want ...string) {
+	t.Helper()
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("heard:\n got %q\nwant %q", got, want)
+	}
+}
+
+// The vmcatcher order through a whole life, by a real handler.
+func TestVMCatcher_Life(t *testing.T) {
+	w := subscribertest.New(t)
+	h, heard := listener(t, "old", true, "")
+	w.Config.Handlers = []event.Handler{h}
+	w.Publish("1.0", image{ID: "a", Content: "alpha"})
+	expectExit(t, w.Sync(), 0)
+	w.Publish("1.1", image{ID: "a", Content: "alpha two"})
+	expectExit(t, w.SyncAt(w.At.Add(time.Minute)), 0)
+	w.Publish("1.2")
+	expectExit(t, w.SyncAt(w.At.Add(2*time.Minute)), 0)
+	expectHeard(t, heard(),
+		"ProcessPrefix", "AvailablePrefix a", "AvailablePostfix a", "ProcessPostfix",
+		"ProcessPrefix", "ExpirePrefix a", "ExpirePostfix a", "AvailablePrefix a", "AvailablePostfix a", "ProcessPostfix",
+		"ProcessPrefix", "ExpirePostfix a", "ProcessPostfix")
+}
+
+// An expiry announces itself while the file is still there.
+func TestVMCatcher_ExpireAnnounced(t *testing.T) {
+	w := subscribertest.New(t)
+	present := `[ "$VMCATCHER_EVENT_TYPE" != ExpirePrefix ] || [ -f "$VMCATCHER_CACHE_DIR_CACHE$VMCATCHER_EVENT_FILENAME" ] || echo missing >&2`
+	h, heard := listener(t, "old", true, present)
+	w.Config.Handlers = []event.Handler{h}
+	w.Publish("1.0", image{ID: "a", Content: "alpha", Set: map[string]any{"dc:date:expires": w.At.Add(hour).UTC().Format(time.RFC3339)}})
+	w.Sync()
+	rep := w.SyncAt(w.At.Add(2 * hour))
+	expect(t, rep, "a", "withdrawn image-expired")
+	expectHeard(t, heard()[4:], "ProcessPrefix", "ExpirePrefix a", "ExpirePostfix a", "ProcessPostfix")
+}
+
+// A failing handler is tried again under the same id, holds back nobody else,
+// and a withdrawal cancels the availability it never took.
+func TestDelivery_RetryAndCancel(t *testing.T) {
+	w := subscribertest.New(t)
+	broken := filepath.Join(t.TempDir(), "broken")
+	must(t, os.WriteFile(broken, nil, 0o644))
+	bad, heardBad := listener(t, "bad", false, "[ ! -e "+broken+" ] || exit 7")
+	good, heardGood := listener(t, "good", false, "")
+	w.Config.Handlers = []event.Handler{bad, good}
+	w.Publish("1.0", image{ID: "a", Content: "alpha"}, image{ID: "b", Content: "beta"})
+	rep := w.Sync()
+	expectExit(t, rep, 0) // a retry is not a failure
+	if rep.Events.Pending == 0 {
+		t.Error("nothing is pending")
+	}
+	expectHeard(t, heardGood(), "image.announced a", "image.announced b", "image.available a", "image.available b")
+	w.Publish("1.1", image{ID: "b", Content: "beta"})
+	w.SyncAt(w.At.Add(time.Minute))
+	must(t, os.Remove(broken))
+	rep = w.SyncAt(w.At.Add(2 * time.Minute))
+	if rep.Events.Pending != 0 {
+		t.Errorf("pending %d", rep.Events.Pending)
+	}
+	expectHeard(t, heardBad(), "image.announced a", "image.announced b", "image.available b", "image.revoked a")
+}
+
+// After max_age an event is a dead letter: the run is red once, status shows
+// it, and retry sends it again.
+func TestDelivery_DeadLetter(t *testing.T) {
+	w := subscribertest.New(t)
+	broken := filepath.Join(t.TempDir(), "broken")
+	must(t, os.WriteFile(broken, nil, 0o644))
+	h, heard := listener(t, "bad", false, "[ ! -e "+broken+" ] || exit 7")
+	h.Events = []string{"image.available"}
+	h.MaxAge = time.Hour
+	w.Config.Handlers = []event.Handler{h}
+	w.Publish("1.0", image{ID: "a", Content: "alpha"})
+	expectExit(t, w.Sync(), 0)
+	rep := w.SyncAt(w.At.Add(2 * hour))
+	expectExit(t, rep, 3)
+	if rep.Events.Dead != 1 {
+		t.Errorf("dead %d", rep.Events.Dead)
+	}
+	s, err := subscriber.ReadStatus(w.Config.StateDir)
+	must(t, err)
+	if len(s.Deliveries) != 1 || !s.Deliveries[0].Dead || !strings.Contains(s.Deliveries[0].Error, "7") {
+		t.Errorf("deliveries %+v", s.Deliveries)
+	}
+	expectExit(t, w.SyncAt(w.At.Add(3*hour)), 0)
+	must(t, os.Remove(broken))
+	count, err := subscriber.Retry(t.Context(), w.Config, subscriber.Options{At: w.At.Add(4 * hour)}, nil)
+	must(t, err)
+	if count.Delivered != 1 {
+		t.Errorf("delivered %d", count.Delivered)
+	}
+	expectHeard(t, heard(), "image.available a")
+}
+
+// A handler seen for the first time is told of everything published, under
+// the ids the facts had; one that starts now is not.
+func TestDelivery_NewHandler(t *testing.T) {
+	w := published(t)
+	old, heardOld := listener(t, "late", false, "")
+	now, heardNow := listener(t, "now", false, "")
+	now.FromNow = true
+	w.Config.Handlers = []event.Handler{old, now}
+	before := len(w.Events())
+	rep := w.SyncAt(w.At.Add(time.Minute))
+	if rep.Events.Delivered != 2 {
+		t.Errorf("delivered %d", rep.Events.Delivered)
+	}
+	if len(w.Events()) != before {
+		t.Errorf("new events: %v", w.Events()[before:])
+	}
+	expectHeard(t, heardOld(), "image.available a", "image.available b")
+	expectHeard(t, heardNow(), "")
+	w.SyncAt(w.At.Add(2 * time.Minute))
+	expectHeard(t, heardOld(), "image.available a", "image.available b")
+}
