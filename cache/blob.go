@@ -105,6 +105,9 @@ func verify(ctx context.Context, f *os.File, d Digest, size, rate int64) error {
 func hashPaced(ctx context.Context, sum hash.Hash, r io.Reader, rate int64) (n int64, err error) {
 	piece := make([]byte, bufferSize)
 	for {
+		if err := ctx.Err(); err != nil {
+			return n, err
+		}
 		m, err := io.ReadFull(r, piece)
 		sum.Write(piece[:m])
 		n += int64(m)
@@ -123,7 +126,7 @@ func hashPaced(ctx context.Context, sum hash.Hash, r io.Reader, rate int64) (n i
 // pause waits as long as n bytes may take.
 func pause(ctx context.Context, n, rate int64) error {
 	if rate <= 0 {
-		return ctx.Err()
+		return nil
 	}
 	t := time.NewTimer(time.Duration(float64(n) / float64(rate) * float64(time.Second)))
 	defer t.Stop()

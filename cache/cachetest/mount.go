@@ -16,10 +16,16 @@ func SmallFS(t testing.TB, options string) string {
 	return dir
 }
 
+// MountAt mounts a small file system in memory on a directory.
+func MountAt(t testing.TB, dir string) {
+	t.Helper()
+	mount(t, dir, "-t", "tmpfs", "-o", "mode=0755,size=64k", "tmpfs")
+}
+
 // ReflinkFS mounts an XFS in a file and returns where.
 func ReflinkFS(t testing.TB) string {
 	t.Helper()
-	need(t, "mkfs.xfs")
+	Need(t, "mkfs.xfs")
 	image := filepath.Join(t.TempDir(), "disk")
 	must(t, os.WriteFile(image, nil, 0o600))
 	must(t, os.Truncate(image, 320<<20))
@@ -60,7 +66,9 @@ func NeedRoot(t testing.TB) {
 	}
 }
 
-func need(t testing.TB, program string) {
+// Need skips a test whose program is not installed; continuous integration has
+// them all.
+func Need(t testing.TB, program string) {
 	t.Helper()
 	if _, err := exec.LookPath(program); err != nil {
 		absent(t, "needs "+program)
