@@ -1,0 +1,49 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// writeFileNew creates a file with its content, whole or not at all, and
+// refuses to replace one.
+func writeFileNew(path string, content []byte) error {
+	return writeFile(path, content, func(tmp string) error { return os.Link(tmp, path) })
+}
+
+// writeFileOver creates or replaces a file, whole or not at all.
+func writeFileOver(path string, content []byte) error {
+	return writeFile(path, content, func(tmp string) error { return os.Rename(tmp, path) })
+}
+
+// writeFile writes content to a temporary file beside path, durably, and gives
+// it its name by place. Readers see no file, or all of it.
+func writeFile(path string, content []byte, place func(tmp string) error) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // gone already when it was renamed
+	_, err = f.Write(content)
+	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
+	if err == nil {
+		err = place(f.Name())
+	}
+	if err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// exists says whether an error is that of a name taken.
+func exists(err error) bool { return errors.Is(err, fs.ErrExist) }

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The map of the packages (README, "Development"): who must not know whom.
+// An import that breaks it fails here by name.
+func TestLayering(t *testing.T) {
+	forbidden := map[string][]string{
+		"vouch/imagelist":         {"vouch/cache", "vouch/subscriber", "net/http", "os/exec", "database/"},
+		"vouch/imagelist/smime":   {"vouch/imagelist/trust", "vouch/cache", "vouch/subscriber", "net/http", "encoding/json", "os"},
+		"vouch/imagelist/trust":   {"vouch/imagelist/smime", "vouch/cache", "vouch/subscriber", "net/http", "os/exec"},
+		"vouch/imagelist/verdict": {"vouch/cache", "vouch/subscriber", "os", "net/http"},
+		"vouch/cache":             {"vouch/imagelist", "vouch/subscriber", "net/http", "github.com/dgraph-io"},
+		"vouch/subscriber/fetch":  {"vouch/cache", "vouch/imagelist/smime", "vouch/imagelist/trust", "vouch/subscriber/event", "vouch/subscriber/metadata"},
+		"vouch/subscriber/event":  {"vouch/cache", "vouch/imagelist", "vouch/subscriber/fetch", "vouch/subscriber/metadata", "net/http"},
+		"vouch/subscriber":        {"vouch/imagelist/listtest", "vouch/cache/cachetest", "github.com/urfave"},
+	}
+	for pkg, bad := range forbidden {
+		for _, imp := range imports(t, pkg) {
+			for _, b := range bad {
+				if imp == b || strings.HasSuffix(b, "/") && strings.HasPrefix(imp, b) || strings.HasPrefix(imp, b+"/") {
+					t.Errorf("%s must not import %s", pkg, imp)
+				}
+			}
+		}
+	}
+}
+
+// Two libraries are behind one package each, so that replacing one is a
+// change in one room.
+func TestLayering_OneImporter(t *testing.T) {
+	owner := map[string]string{
+		"go.mozilla.org/pkcs7":           "vouch/imagelist/smime",
+		"github.com/dgraph-io/badger/v4": "vouch/subscriber/metadata",
+		"github.com/urfave/cli/v2":       "vouch/cmd/vouch",
+		"github.com/vbauerster/mpb/v8":   "vouch/cmd/vouch",
+		"vouch/subscriber/metadata":      "vouch/subscriber",
+	}
+	for _, pkg := range strings.Fields(goTool(t, "list", "vouch/...")) {
+		for _, imp := range imports(t, pkg) {
+			if want := owner[imp]; want != "" && want != pkg && pkg != imp {
+				t.Errorf("%s imports %s, which only %s may", pkg, imp, want)
+			}
+		}
+	}
+}
+
+// imports are a package's own imports, tests left out.
+func imports(t *testing.T, pkg string) []string {
+	t.Helper()
+	list := strings.Fields(goTool(t, "list", "-f", "{{join .Imports \"\\n\"}}", pkg))
+	slices.Sort(list)
+	return list
+}
+
+func goTool(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.Command("go", args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("go %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}

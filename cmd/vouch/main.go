@@ -1,0 +1,65 @@
+// Command vouch keeps on a site exactly the virtual machine images that
+// somebody the site trusts vouches for, and lets endorsers publish their
+// signed lists of them.
+//
+// This package knows words on a command line, the configuration file, exit
+// statuses, signals and terminals. It decides nothing: what may be trusted and
+// what follows from it is in subscriber and imagelist.
+//
+//	main.go argv.go app.go exit.go output.go    the frame
+//	config*.go                                  files to subscriber.Config
+//	one file per verb                           the rest
+package main
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+	"time"
+)
+
+func main() {
+	os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is the program: words in, text out, the exit status returned.
+//
+// The first SIGINT or SIGTERM ends the work in an orderly way: downloads keep
+// what they have. The second kills.
+func run(argv []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+
+	s := &session{
+		in: stdin, out: bufio.NewWriterSize(stdout, 64<<10), err: stderr, now: time.Now().UTC(),
+		terminal: isTerminal(stdout), progress: isTerminal(stderr),
+	}
+	err := s.run(ctx, argv)
+	code := report(err, s.json || asksJSON(argv), s.out, stderr)
+	if ferr := s.out.Flush(); ferr != nil && code == exitOK {
+		return report(ferr, false, s.out, stderr)
+	}
+	return code
+}
+
+// asksJSON says whether a command line that could not be read asked for JSON:
+// its error must be JSON too.
+func asksJSON(argv []string) bool {
+	for i, w := range argv {
+		if slices.Contains([]string{"--output=json", "-output=json", "-o=json"}, w) {
+			return true
+		}
+		if w == "json" && slices.Contains([]string{"--output", "-output", "-o", "--o"}, argv[i-1]) {
+			return true
+		}
+		if w == "--" {
+			return false
+		}
+	}
+	return false
+}
