@@ -198,6 +198,9 @@ func (r *run) forgetRemovals(inUse map[string]bool) error {
 // is stored.
 func FirstUse(ctx context.Context, c *Config, o Options, s Subscription) (*imagelist.Verified, *imagelist.Explanation, error) {
 	r := &run{cfg: c, at: o.At.UTC()}
+	if o.At.IsZero() {
+		r.at = time.Now().UTC()
+	}
 	r.loadTrust()
 	if r.noTrust != nil {
 		return nil, nil, r.noTrust

@@ -70,8 +70,8 @@ type opening struct {
 // everything is closed again.
 func open(ctx context.Context, c *Config, o Options, how opening) (_ *run, joined string, err error) {
 	r := &run{
-		begun: time.Now(), takeOver: how.takeOver,
-		cfg: c, log: o.Log, show: o.Progress, at: o.At.UTC(), session: uuid.NewString(),
+		takeOver: how.takeOver,
+		cfg:      c, log: o.Log, show: o.Progress, at: o.At.UTC(), session: uuid.NewString(),
 		judged: map[string]*judgement{}, standings: map[string]standing{}, corrupt: map[cache.Digest]string{},
 		results: map[metadata.ImageKey]*ImageResult{}, budget: map[string]time.Duration{},
 	}
@@ -85,8 +85,13 @@ func open(ctx context.Context, c *Config, o Options, how opening) (_ *run, joine
 	if err := prepareStateDir(c.StateDir, c.Cache.GID); err != nil {
 		return nil, "", err
 	}
-	if r.lock, joined, err = lockState(ctx, c.StateDir, o.NoWait || o.Handler, how.join, r.at); err != nil {
+	if r.lock, joined, err = lockState(ctx, c.StateDir, o.NoWait || o.Handler, how.join, time.Now()); err != nil {
 		return nil, joined, err
+	}
+	r.begun = time.Now()
+	if o.At.IsZero() { // the instant of the run: the wait for the lock is not part of it
+		r.at = r.begun.UTC()
+		r.report.Started = r.at
 	}
 	defer func() {
 		if err != nil {

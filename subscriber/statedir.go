@@ -203,6 +203,7 @@ func lockState(ctx context.Context, dir string, noWait, join bool, at time.Time)
 	if err := waitFor(ctx, l.file); err != nil {
 		return nil, "", err
 	}
+	os.Truncate(queue.Path(), 0) // nobody may join a run that has begun to read
 	return l, "", l.sign(at)
 }
 

@@ -92,7 +92,7 @@ func Hint(err error) string {
 
 // Options are what every operation on the state takes.
 type Options struct {
-	At       time.Time    // the instant of the run
+	At       time.Time    // the instant of the run; zero = when it gets the lock
 	Log      *slog.Logger // nil discards
 	Progress Progress     // nil shows nothing
 	NoWait   bool         // do not wait for another process
