@@ -1,0 +1,200 @@
+package trust
+
+import (
+	"bytes"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"vouch/imagelist/verdict"
+)
+
+// Limits of path building (T-46).
+const (
+	maxDepth  = 6  // CA certificates above the signer
+	maxExtra  = 16 // certificates taken from a message
+	maxChains = 32 // chains examined for one signer
+	maxProofs = 64 // signatures verified to explain a refusal
+)
+
+var errTooLong = fmt.Errorf("every chain has more than %d CAs", maxDepth)
+
+// usable are the certificates of a message that may help to build a chain.
+func usable(signer *x509.Certificate, extra []*x509.Certificate) []*x509.Certificate {
+	var some []*x509.Certificate
+	for _, c := range extra {
+		if len(some) < maxExtra && c != nil && !c.Equal(signer) && !oversized(c) {
+			some = append(some, c)
+		}
+	}
+	return some
+}
+
+// chains builds every chain from the signer to a self-signed anchor that is
+// valid at the instant. Purposes are judged afterwards, chain by chain, to tell
+// a wrong purpose from a missing anchor.
+func (s *Store) chains(signer *x509.Certificate, extra []*x509.Certificate, at time.Time) ([][]*x509.Certificate, error) {
+	between := s.subCAs.Clone()
+	for _, c := range extra {
+		between.AddCert(c)
+	}
+	chains, err := signer.Verify(x509.VerifyOptions{
+		Roots:         s.roots, // never nil: nil would mean the system's
+		Intermediates: between,
+		CurrentTime:   at,
+		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+	})
+	if err != nil {
+		return nil, err
+	}
+	chains = slices.DeleteFunc(chains, func(c []*x509.Certificate) bool { return len(c) > maxDepth+1 })
+	if len(chains) == 0 {
+		return nil, errTooLong
+	}
+	chains = chains[:min(len(chains), maxChains)]
+	if len(chains[0]) == 1 && !signer.IsCA {
+		return nil, errors.New("the signer is a trust anchor itself")
+	}
+	return chains, nil
+}
+
+func (s *Store) describeChain(chain []*x509.Certificate) string {
+	names := make([]string, len(chain))
+	for i, c := range chain {
+		names[i] = s.describe(c)
+	}
+	return strings.Join(names, ", issued by ")
+}
+
+// explain says why no chain was built. It follows issuers by name and
+// signature without asking about dates, purposes and the strength of
+// algorithms, and looks at what it finds for the reason. It cannot accept.
+func (q *question) explain(signer *x509.Certificate, extra []*x509.Certificate, err error) *examined {
+	w := walk{store: q.store, extra: extra}
+	w.from([]*x509.Certificate{signer})
+	var reason *examined
+	for _, path := range w.paths {
+		if e := q.diagnose(path); e.refusal != nil && (reason == nil || before(e.refusal, reason.refusal)) {
+			reason = e
+		}
+	}
+	if reason != nil {
+		return reason
+	}
+	e := &examined{}
+	e.refuse(checkChain, q.untrusted(signer, w, err))
+	return e
+}
+
+// diagnose looks for what is wrong with a path, in the order of the codes.
+func (q *question) diagnose(path []*x509.Certificate) *examined {
+	e := &examined{}
+	for _, c := range path[:len(path)-1] {
+		if weakSignature(c) && e.refuse(checkAlgorithm, verdict.Reject(verdict.WeakAlgorithm,
+			"the certificate of %s is signed with %s", q.store.describe(c), c.SignatureAlgorithm)) {
+			return e
+		}
+	}
+	e.pass(checkAlgorithm, "%s, %s", path[0].SignatureAlgorithm, keyOf(path[0]))
+	e.pass(checkChain, "%s", q.store.describeChain(path))
+	for _, code := range []verdict.Code{verdict.CertExpired, verdict.CertNotYetValid} {
+		for _, c := range path {
+			if r := q.outside(c); r != nil && r.Code == code {
+				e.refuse(checkValidity, r)
+				return e
+			}
+		}
+	}
+	e.pass(checkValidity, "until %s", earliest(path).UTC().Format(time.RFC3339))
+	for _, c := range path[1 : len(path)-1] {
+		if !c.IsCA && e.refuse(checkProxy, verdict.Reject(verdict.ProxyCertificate,
+			"%q is no CA and has issued a certificate", OneLine(c.RawSubject))) {
+			return e
+		}
+	}
+	return e
+}
+
+// untrusted is the refusal when no path leads to an anchor, or one does and
+// crypto/x509 found something else wrong with it.
+func (q *question) untrusted(signer *x509.Certificate, w walk, err error) *verdict.Rejection {
+	s := q.store
+	if len(s.all) == 0 {
+		return s.empty()
+	}
+	for _, name := range w.unknown {
+		for _, hash := range hashesOf(name) {
+			if file, ok := s.disabled[hash]; ok {
+				r := verdict.Reject(verdict.Untrusted, "the anchor %q cannot be used: see %s", OneLine(name), file)
+				r.Missing = true
+				return r
+			}
+		}
+	}
+	if len(w.paths) > 0 || errors.Is(err, errTooLong) {
+		return verdict.Reject(verdict.Untrusted, "%q: %v", OneLine(signer.RawSubject), err)
+	}
+	if len(w.unknown) > 0 {
+		return verdict.Reject(verdict.Untrusted, "no anchor %q", OneLine(w.unknown[0]))
+	}
+	return verdict.Reject(verdict.Untrusted, "%q was not issued by the CA it names, %q", OneLine(signer.RawSubject), OneLine(signer.RawIssuer))
+}
+
+// walk finds the paths from a signer to the anchors.
+type walk struct {
+	store   *Store
+	extra   []*x509.Certificate
+	proofs  int
+	paths   [][]*x509.Certificate
+	unknown [][]byte // names of issuers of which there is no certificate
+}
+
+func (w *walk) from(path []*x509.Certificate) {
+	last := path[len(path)-1]
+	if w.store.isRoot(last) {
+		w.paths = append(w.paths, slices.Clone(path))
+		return
+	}
+	if len(path) > maxDepth || len(w.paths) >= maxChains {
+		return
+	}
+	named := false
+	for _, issuer := range w.named(last.RawIssuer) {
+		if slices.ContainsFunc(path, issuer.Equal) {
+			continue
+		}
+		named = true
+		if w.proofs++; w.proofs > maxProofs {
+			return
+		}
+		if signedBy(last, issuer) {
+			w.from(append(path, issuer))
+		}
+	}
+	if !named {
+		w.unknown = append(w.unknown, last.RawIssuer)
+	}
+}
+
+// named are the certificates of a subject, the store's first.
+func (w *walk) named(subject []byte) []*x509.Certificate {
+	var found []*x509.Certificate
+	for _, a := range w.store.subjects[string(subject)] {
+		found = append(found, a.cert)
+	}
+	for _, c := range w.extra {
+		if bytes.Equal(c.RawSubject, subject) {
+			found = append(found, c)
+		}
+	}
+	return found
+}
+
+func (s *Store) isRoot(c *x509.Certificate) bool {
+	return slices.ContainsFunc(s.subjects[string(c.RawSubject)], func(a *authority) bool {
+		return a.selfSigned && a.cert.Equal(c)
+	})
+}

@@ -1,0 +1,179 @@
+package trust
+
+import (
+	"crypto/x509"
+	"fmt"
+	"strings"
+	"time"
+
+	"vouch/imagelist/verdict"
+)
+
+// MaxCRLGrace is the longest that a CRL counts after its nextUpdate, whatever
+// Policy.CRLGrace says.
+const MaxCRLGrace = 72 * time.Hour
+
+// maxSkew is how far in the future a CRL may have been made.
+const maxSkew = 5 * time.Minute
+
+// answer is what the CRLs of an issuer say about one of its certificates.
+type answer struct {
+	used     *CRLUsed // nil if there is none and none is required
+	detail   string
+	warnings []string
+	refusal  *verdict.Rejection
+}
+
+// revocation asks every CRL of the issuer about a certificate. One that is
+// validly signed and lists it revokes it, stale or not; that it is not listed
+// counts only where at least one is current.
+func (q *question) revocation(c, issuer *x509.Certificate) answer {
+	l := lookup{question: q, cert: c, issuer: issuer}
+	for _, f := range q.store.crlsOf(issuer.RawSubject) {
+		l.files++
+		if l.file(f) {
+			return answer{refusal: l.revoked}
+		}
+	}
+	if l.best == nil {
+		return l.without()
+	}
+	used := l.best.used(l.bestFile)
+	a := answer{used: &used, detail: fmt.Sprintf("%q is not in %s", OneLine(c.RawSubject), used)}
+	if l.best.algorithm == x509.SHA1WithRSA || l.best.algorithm == x509.ECDSAWithSHA1 {
+		a.warnings = append(a.warnings, fmt.Sprintf("%s: the CRL is signed over SHA-1", l.bestFile))
+	}
+	if q.at.After(used.NextUpdate) {
+		a.warnings = append(a.warnings, fmt.Sprintf("%s: the CRL should have been replaced by %s",
+			l.bestFile, used.NextUpdate.UTC().Format(time.RFC3339)))
+	}
+	return a
+}
+
+// lookup is one such question while it is asked of one list after the other.
+type lookup struct {
+	*question
+	cert, issuer *x509.Certificate
+
+	files    int
+	best     *crl // of those that count, the newest
+	bestFile string
+	stale    []string // lists that are of the issuer and not of this time
+	other    []string // what else was found
+	revoked  *verdict.Rejection
+}
+
+// file reports whether the certificate is revoked by one of a file's lists.
+func (l *lookup) file(f crlFile) bool {
+	lists, broken := f.parsed()
+	for _, err := range broken {
+		l.other = append(l.other, fmt.Sprintf("%s: %v", f.name, err))
+	}
+	for _, c := range lists {
+		if l.list(f.name, c); l.revoked != nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (l *lookup) list(file string, c *crl) {
+	if err := c.speaksOf(l.cert, l.issuer); err != nil {
+		l.other = append(l.other, fmt.Sprintf("%s: %v", file, err))
+		return
+	}
+	if e, listed := c.find(l.cert.SerialNumber); listed {
+		l.revoked = verdict.Reject(verdict.Revoked, "%q, serial %x, is revoked since %s (%s) by %s", OneLine(l.cert.RawSubject),
+			l.cert.SerialNumber, e.date.UTC().Format(time.RFC3339), e.reason(), c.used(file))
+		return
+	}
+	switch why := c.outside(l.at, l.policy.CRLGrace); {
+	case c.nextUpdate.IsZero():
+		l.other = append(l.other, fmt.Sprintf("%s: %v", file, errNoNextUpdate))
+	case why != "":
+		l.stale = append(l.stale, fmt.Sprintf("%s: %s", file, why))
+	case l.best == nil || c.thisUpdate.After(l.best.thisUpdate):
+		l.best, l.bestFile = c, file
+	}
+}
+
+// speaksOf says why the CRL has nothing to say about a certificate of issuer.
+func (c *crl) speaksOf(cert, issuer *x509.Certificate) error {
+	if err := c.signedBy(issuer); err != nil {
+		return err
+	}
+	if c.unusable != nil {
+		return c.unusable
+	}
+	if !c.scope.covers(cert) {
+		return fmt.Errorf("it is not about this sort of certificate")
+	}
+	return nil
+}
+
+// outside says why the CRL is not of the instant; "" if it is.
+func (c *crl) outside(at time.Time, grace time.Duration) string {
+	grace = min(max(grace, 0), MaxCRLGrace)
+	switch {
+	case c.thisUpdate.After(at.Add(maxSkew)):
+		return fmt.Sprintf("it is from the future, %s", c.thisUpdate.UTC().Format(time.RFC3339))
+	case at.After(c.nextUpdate.Add(grace)):
+		return fmt.Sprintf("the next one was due at %s", c.nextUpdate.UTC().Format(time.RFC3339))
+	}
+	return ""
+}
+
+// without is the answer where no CRL counts. Only a CRL that is not there at
+// all may be done without: one that is there and useless is a sign that
+// something is wrong.
+func (l *lookup) without() answer {
+	name := OneLine(l.issuer.RawSubject)
+	found := strings.Join(append(l.stale, l.other...), "; ")
+	var r *verdict.Rejection
+	switch {
+	case len(l.stale) > 0:
+		r = verdict.Reject(verdict.CRLStale, "no current CRL of %q: %s", name, found)
+	case l.files > 0:
+		r = verdict.Reject(verdict.CRLMissing, "no usable CRL of %q: %s", name, found)
+	case l.policy.CRL == IfPresent:
+		return answer{detail: fmt.Sprintf("%q has no CRL here", name)}
+	default:
+		r = verdict.Reject(verdict.CRLMissing, "no CRL of %q (%s.r0)", name, Hash(l.issuer.RawSubject))
+	}
+	r.Missing = true
+	return answer{refusal: r}
+}
+
+// crlsOf are the CRL files of an issuer under its two hashes.
+func (s *Store) crlsOf(rawName []byte) []crlFile {
+	var files []crlFile
+	for _, hash := range hashesOf(rawName) {
+	next:
+		for _, f := range s.crls[hash] {
+			for _, known := range files {
+				if known.crlLists == f.crlLists {
+					continue next
+				}
+			}
+			files = append(files, f)
+		}
+	}
+	return files
+}
+
+func (c *crl) used(file string) CRLUsed {
+	return CRLUsed{
+		Issuer: OneLine(c.issuer), File: file, Number: c.number,
+		ThisUpdate: c.thisUpdate, NextUpdate: c.nextUpdate, SHA256: fingerprint(c.der),
+	}
+}
+
+// String says which CRL it is, for a person.
+func (u CRLUsed) String() string {
+	number := ""
+	if u.Number != "" {
+		number = " number " + u.Number
+	}
+	return fmt.Sprintf("CRL%s of %s (%s, next %s)", number, u.ThisUpdate.UTC().Format(time.RFC3339), u.File,
+		u.NextUpdate.UTC().Format(time.RFC3339))
+}
