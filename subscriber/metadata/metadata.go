@@ -2,19 +2,36 @@
 // its migrations and the outbox. It is the only importer of badger and owns
 // every key and value layout. It knows no policy, no network and no cache path.
 //
-//	meta                       Meta
+//	meta                       Meta, number and sum of the other rows
 //	sub/<name>                 Subscription
 //	list/<list id>             List
 //	image/<list id>/<id>       Image
 //	blob/<128 hex>             Blob
-//	gone/<list id>/<id>/<n>    Withdrawn
+//	gone/<list id>/<id>/<n>    Withdrawn, n of 20 digits
 //	floor/<list id>            Floor
 //	owner/<image id>           list id
 //	approval/<image id>        Approval
 //	event/<20-digit number>    Event with the handlers that have not had it
 //
-// Whatever matters beyond a rebuild is also in plain files written by the
-// subscriber (design: "Metadata is rebuildable").
+// Names and identifiers are [A-Za-z0-9][A-Za-z0-9._-]*, at most 255 bytes. A
+// value is an 8-byte checksum of key and text, then the text, JSON. Every
+// transaction writes the meta row, with Seq one higher.
+//
+// On disk:
+//
+//	<dir>/badger/    badger's files; the directory is locked (flock)
+//	<dir>/opening    how often in a row the process died while opening
+//	<dir>/sealed     checksums of badger's files, from Close to the next Open
+//
+// Everything is read into memory once (Load) and written through (Update).
+// What is loaded is exactly the content after one transaction, or the store
+// is called damaged (ErrCorrupt) and its owner rebuilds it: whatever matters
+// beyond a rebuild is also in plain files written by the subscriber (design:
+// "Metadata is rebuildable"). A log that lost its end can only be seen from
+// outside, by comparing Meta.Seq with a note kept elsewhere.
+//
+// Open and empty, the store takes 3 MB of memory; a burst of many megabytes
+// of writes takes up to some hundred for half a minute.
 package metadata
 
 import (
@@ -34,6 +51,7 @@ type Meta struct {
 	Baseline   string               `json:"baseline"`           // digest of the configuration last applied
 	Trusted    time.Time            `json:"trusted"`            // newest verified CRL thisUpdate or list creation: time was at least this
 	Handlers   map[string]time.Time `json:"handlers,omitempty"` // known since
+	Dirs       []string             `json:"dirs,omitempty"`     // configuration directories (subscriptions.d, blocks.d) that have been there
 	LastSync   time.Time            `json:"last_sync,omitzero"`
 }
 

@@ -1,0 +1,176 @@
+package metadata
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+)
+
+const (
+	crashKills = 20
+	crashRows  = 40
+)
+
+// writeChild checks what it finds, then writes transactions for ever, each of
+// which changes every row, and says the Seq of each after it is durable.
+func writeChild(dir string) error {
+	db, err := Open(dir)
+	if err != nil {
+		return err
+	}
+	s, err := db.Load()
+	if err != nil {
+		return err
+	}
+	if err := whole(s); err != nil {
+		return err
+	}
+	for n := s.Meta.Seq + 1; ; n++ {
+		if err := db.Update(func(tx *Tx) { wholeTx(tx, n) }); err != nil {
+			return err
+		}
+		fmt.Println(db.Seq())
+	}
+}
+
+// wholeTx leaves n in every row, and one event, n.
+func wholeTx(tx *Tx, n uint64) {
+	for r := range crashRows {
+		i := image("list", identifier("i", r), 2000)
+		i.Available = n
+		tx.PutImage(i)
+	}
+	tx.PutEvent(&Event{Number: n})
+	tx.DeleteEvent(n - 1)
+	tx.PutMeta(Meta{NextEvent: n})
+}
+
+// whole says whether s is what some number of wholeTx leaves.
+func whole(s *Snapshot) error {
+	n := s.Meta.Seq
+	if n == 0 {
+		return nil
+	}
+	if s.Meta.NextEvent != n || len(s.Events) != 1 || s.Events[n] == nil || len(s.Images) != crashRows {
+		return fmt.Errorf("transaction %d: next event %d, %d events, %d images", n, s.Meta.NextEvent, len(s.Events), len(s.Images))
+	}
+	for k, i := range s.Images {
+		if i.Available != n {
+			return fmt.Errorf("transaction %d: %v is of %d", n, k, i.Available)
+		}
+	}
+	return nil
+}
+
+func TestT07_KilledWhileWriting(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "metadata")
+	var acknowledged uint64
+	for range crashKills {
+		acknowledged = writeAndKill(t, dir, acknowledged)
+	}
+	db := reopen(t, dir)
+	s := loaded(t, db)
+	if err := whole(s); err != nil {
+		t.Error(err)
+	}
+	if s.Meta.Seq < acknowledged {
+		t.Errorf("transaction %d was acknowledged, %d is there", acknowledged, s.Meta.Seq)
+	}
+}
+
+// writeAndKill is one life of a writer: it must begin after the transactions
+// acknowledged before. It returns the last one it acknowledged itself.
+func writeAndKill(t *testing.T, dir string, acknowledged uint64) uint64 {
+	t.Helper()
+	c := start(t, "write", dir)
+	first := number10(t, c.line(t))
+	if first <= acknowledged {
+		t.Fatalf("transaction %d was acknowledged, then came %d", acknowledged, first)
+	}
+	last := first
+	time.AfterFunc(time.Duration(rand.IntN(30_000))*time.Microsecond, func() { c.Process.Kill() })
+	for c.lines.Scan() {
+		last = number10(t, c.lines.Text())
+	}
+	c.Wait()
+	return last
+}
+
+func number10(t *testing.T, s string) uint64 {
+	t.Helper()
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func holdChild(dir string) error {
+	if _, err := Open(dir); err != nil {
+		return err
+	}
+	fmt.Println("open")
+	select {}
+}
+
+func TestF14_SecondOpener(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "metadata")
+	holder := start(t, "hold", dir)
+	holder.line(t)
+	for range maxAttempts + 1 { // being refused is no attempt that died
+		if _, err := Open(dir); !errors.Is(err, ErrLocked) {
+			t.Fatalf("second opener: %v", err)
+		}
+	}
+	if _, err := Aside(dir, instant); !errors.Is(err, ErrLocked) {
+		t.Fatalf("aside while open: %v", err)
+	}
+	holder.Process.Kill()
+	holder.Wait()
+	loaded(t, reopen(t, dir))
+	if _, err := Open(dir); !errors.Is(err, ErrLocked) {
+		t.Fatalf("second opener in one process: %v", err)
+	}
+}
+
+// dieChild dies the way log.Fatal inside badger would have it.
+func dieChild(dir string) error {
+	if _, err := Open(dir); err != nil {
+		return err
+	}
+	return errors.New("dying before Load")
+}
+
+func TestF13_DeathWhileOpening(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "metadata")
+	for range maxAttempts {
+		c := start(t, "die", dir)
+		if c.lines.Scan(); c.Wait() == nil {
+			t.Fatal("child lived")
+		}
+	}
+	if _, err := Open(dir); !errors.Is(err, ErrCorrupt) {
+		t.Fatalf("after %d deaths: %v", maxAttempts, err)
+	}
+	if _, err := Aside(dir, instant); err != nil {
+		t.Fatal(err)
+	}
+	loaded(t, reopen(t, dir))
+}
+
+func TestF13_OneDeathWhileOpening(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "metadata")
+	for range maxAttempts + 1 {
+		c := start(t, "die", dir)
+		c.lines.Scan()
+		c.Wait()
+		db := reopen(t, dir)
+		loaded(t, db)
+		closed(t, db)
+	}
+}

@@ -1,0 +1,55 @@
+package metadata
+
+import (
+	"fmt"
+
+	"github.com/dgraph-io/badger/v4"
+	"github.com/go-json-experiment/json"
+)
+
+// migrations[n] turns the rows of schema n into those of schema n+1, the meta
+// row last and with it, as one transaction or as several that may be repeated
+// after a crash. There is no second schema yet.
+var migrations = map[int]func(*badger.DB) error{}
+
+// migrate brings the store to Schema and returns the text of its meta row,
+// given the text before. It reads no more of that than the schema number:
+// the rest may be of another version.
+func (db *DB) migrate(meta []byte) ([]byte, error) {
+	for {
+		schema, err := schemaOf(meta)
+		if err != nil || schema == Schema {
+			return meta, err
+		}
+		step, ok := migrations[schema]
+		if !ok {
+			return nil, fmt.Errorf("%w: %d; this program's is %d", ErrSchema, schema, Schema)
+		}
+		if meta, err = db.migrateStep(step); err != nil {
+			return nil, fmt.Errorf("migrate from schema %d: %w", schema, err)
+		}
+	}
+}
+
+func schemaOf(meta []byte) (int, error) {
+	var m struct {
+		Schema int `json:"schema"`
+	}
+	if err := json.Unmarshal(meta, &m); err != nil {
+		return 0, corrupt(fmt.Errorf("meta row: %w", err))
+	}
+	return m.Schema, nil
+}
+
+func (db *DB) migrateStep(step func(*badger.DB) error) ([]byte, error) {
+	if err := step(db.badger); err != nil {
+		return nil, err
+	}
+	txn := db.badger.NewTransaction(false)
+	defer txn.Discard()
+	v, err := value(txn, keyMeta)
+	if err != nil {
+		return nil, err
+	}
+	return unwrap(keyMeta, v)
+}
