@@ -36,17 +36,8 @@ func clone(dst, src *os.File) error {
 // datasync makes a file's content durable, and what is needed to read it.
 func datasync(f *os.File) error { return control(f, unix.Fdatasync) }
 
-// writeback asks for [offset, offset+n) to be written out soon, so that the
-// sync that must wait for it waits less. It is a hint: its failure says
-// nothing, a real error comes with the sync.
-func writeback(f *os.File, offset, n int64) {
-	_ = control(f, func(fd int) error {
-		return unix.SyncFileRange(fd, offset, n, unix.SYNC_FILE_RANGE_WRITE)
-	})
-}
-
 // fromDisk drops a file's clean pages from memory, so that reading it reads
-// the disk. A hint too.
+// the disk. It is a hint, and its failure says nothing.
 func fromDisk(f *os.File) {
 	_ = control(f, func(fd int) error { return unix.Fadvise(fd, 0, 0, unix.FADV_DONTNEED) })
 }

@@ -252,7 +252,6 @@ func (s *stream) writeAll(r *ring) {
 			if _, err := s.file.WriteAt(b.data, b.at); err != nil {
 				s.fail(err)
 			}
-			writeback(s.file, b.at, int64(len(b.data)))
 		}
 		checkpoint, end := b.checkpoint, b.end()
 		r.done(b)
@@ -264,7 +263,8 @@ func (s *stream) writeAll(r *ring) {
 
 // keepAll saves checkpoints. A hash state tells of bytes that went past, not
 // of bytes on disk: so these come first, or a power failure could leave a
-// state that vouches for a hole.
+// state that vouches for a hole. It also leaves little for the sync at the
+// end; hints to the kernel to write back even sooner only cost.
 func (s *stream) keepAll(r *ring) {
 	for state := range r.hashed {
 		end := <-r.written

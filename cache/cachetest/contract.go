@@ -24,6 +24,7 @@ func Run(t *testing.T, open func(t *testing.T) *cache.Store) {
 		{"Stage", testStage},
 		{"Seal", testSeal},
 		{"Quarantine", testQuarantine},
+		{"CheckPaced", testCheckPaced},
 		{"Documents", testDocuments},
 		{"Usage", testUsage},
 		{"RemovePartials", testRemovePartials},

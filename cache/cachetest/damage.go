@@ -1,11 +1,13 @@
 package cachetest
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"vouch/cache"
 )
@@ -63,6 +65,15 @@ func testBitRot(t *testing.T, s *cache.Store) {
 			t.Errorf("%s: %v after another download", c.name, err)
 		}
 	}
+}
+
+// testCheckPaced asks for a rate at which the check would take days.
+func testCheckPaced(t *testing.T, s *cache.Store) {
+	d, _ := Ingest(t, s, Content(1, 1<<20))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	_, err := s.Check(ctx, d, 1<<20, 1)
+	wantErr(t, err, context.DeadlineExceeded)
 }
 
 func flipAt(offset int64) func(*os.File) error {
