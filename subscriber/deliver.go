@@ -2,6 +2,7 @@ package subscriber
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"math/rand/v2"
 	"sync"
@@ -23,115 +24,248 @@ func (r *run) place() event.Place {
 	return event.Place{CacheDir: r.cfg.Cache.Dir, StateDir: r.cfg.StateDir, Session: r.session}
 }
 
-// attempt is one delivery that was tried.
+// attempt is what became of one posted event.
 type attempt struct {
-	number  uint64
+	posted  posted
 	handler string
+	skipped bool // not tried: cancelled, stopped, or behind a failed one of its image
 	receipt event.Receipt
 	err     error
 	done    chan struct{} // closed when the outcome is on disk
 }
 
-// deliver tries each pending event once, handlers side by side, in order
-// within each handler; an event that fails holds back only later ones of its
-// own image.
-//
-// D4. Died before the outcome is on disk: the event is told again under the
-// same id. At least once, never never.
-func (r *run) deliver(ctx context.Context) error {
-	r.dropUnknownHandlers()
-	outcomes := make(chan attempt)
+// posted is one event on its way to one handler.
+type posted struct {
+	event metadata.Event
+	tries int  // before this run
+	once  bool // sync.*: told once, never retried
+}
+
+// courier tells handlers while the run goes on: each handler has a queue and
+// a goroutine of its own, so that one that hangs delays no other, no download
+// and no withdrawal. Outcomes come back to the run's goroutine, which writes
+// them down (D4) before the handler gets its next event: a crash repeats at
+// most one event per handler, under the same id. At least once, never never.
+type courier struct {
+	stop   context.CancelFunc
+	queues map[string]*queue
+	out    chan attempt
+	gone   chan struct{} // closed when every handler's goroutine has ended
+	open   int           // posted and not settled
+}
+
+// queue is what one handler has yet to hear in this run.
+type queue struct {
+	mu        sync.Mutex
+	wake      chan struct{} // holds one token when there may be something new
+	events    []posted
+	cancelled map[uint64]bool
+	closed    bool
+}
+
+// startCourier opens a queue for every handler.
+func (r *run) startCourier(ctx context.Context) {
+	ctx, stop := context.WithCancel(ctx)
+	c := &courier{stop: stop, queues: map[string]*queue{}, out: make(chan attempt), gone: make(chan struct{})}
+	r.courier = c
 	var wg sync.WaitGroup
 	for _, h := range r.cfg.Handlers {
-		queue := r.queueOf(h)
-		if len(queue) == 0 {
-			continue
-		}
-		wg.Go(func() { r.tell(ctx, h, queue, outcomes) })
+		q := &queue{wake: make(chan struct{}, 1), cancelled: map[uint64]bool{}}
+		c.queues[h.Name] = q
+		wg.Go(func() { q.serve(ctx, h, r.place(), c.out) })
 	}
-	go func() { wg.Wait(); close(outcomes) }()
-	var failed error
-	for a := range outcomes {
-		if failed == nil {
-			failed = r.settleAttempt(a)
-		}
-		close(a.done)
-	}
-	r.countPending()
-	return failed
+	go func() { wg.Wait(); close(c.gone) }()
 }
 
-// queueOf copies what a handler has not had, oldest first.
-func (r *run) queueOf(h event.Handler) []metadata.Event {
-	var queue []metadata.Event
+// postPending queues what earlier runs left, oldest first.
+func (r *run) postPending() {
 	for _, n := range sortedNumbers(r.st.Events) {
-		e := r.st.Events[n]
-		if d, ok := e.Pending[h.Name]; ok && !d.Dead {
-			queue = append(queue, *e)
-		}
+		r.post(r.st.Events[n])
 	}
-	return queue
 }
 
-// tell runs one handler through its queue. It waits for each outcome to be on
-// disk before the next event, so that a crash repeats at most one.
-func (r *run) tell(ctx context.Context, h event.Handler, queue []metadata.Event, out chan<- attempt) {
-	stuck := map[string]bool{}
-	superseded := map[string]bool{}
-	for _, e := range queue {
-		if ctx.Err() != nil {
+// post queues a committed event for the handlers that have not had it, once
+// per run.
+func (r *run) post(e *metadata.Event) {
+	if r.courier == nil {
+		return
+	}
+	for name, d := range e.Pending {
+		if q := r.courier.queues[name]; q != nil && !d.Dead {
+			r.courier.open++
+			q.push(posted{event: metadata.Event{Number: e.Number, Event: e.Event}, tries: d.Attempts})
+		}
+	}
+}
+
+func (q *queue) push(p posted) {
+	q.mu.Lock()
+	q.events = append(q.events, p)
+	q.mu.Unlock()
+	q.signal()
+}
+
+func (q *queue) signal() {
+	select {
+	case q.wake <- struct{}{}:
+	default:
+	}
+}
+
+// next waits for something to tell; false when the queue is closed and empty.
+func (q *queue) next() (p posted, cancelled, ok bool) {
+	for {
+		q.mu.Lock()
+		if len(q.events) > 0 {
+			p, q.events = q.events[0], q.events[1:]
+			cancelled = q.cancelled[p.event.Number]
+			q.mu.Unlock()
+			return p, cancelled, true
+		}
+		closed := q.closed
+		q.mu.Unlock()
+		if closed {
+			return posted{}, false, false
+		}
+		<-q.wake
+	}
+}
+
+// serve tells one handler its events in order. An event that fails holds back
+// only later ones of its own image.
+func (q *queue) serve(ctx context.Context, h event.Handler, place event.Place, out chan<- attempt) {
+	stuck, superseded := map[string]bool{}, map[string]bool{}
+	for {
+		p, cancelled, ok := q.next()
+		if !ok {
 			return
 		}
-		if stuck[e.Event.Subject] {
-			continue
+		e := p.event.Event
+		a := attempt{posted: p, handler: h.Name, done: make(chan struct{})}
+		if a.skipped = cancelled || ctx.Err() != nil || e.Subject != "" && stuck[e.Subject]; !a.skipped {
+			// An update tells its announcements after the switch, with the rest.
+			update := e.Type == event.ImageSuperseded || e.Type == event.ImageAvailable && superseded[e.Subject]
+			superseded[e.Subject] = e.Type == event.ImageSuperseded
+			a.receipt, a.err = h.Deliver(ctx, e, place, update && p.tries == 0)
+			stuck[e.Subject] = a.err != nil
+			a.skipped = a.err != nil && ctx.Err() != nil // stopped by us, not refused by the handler
 		}
-		// An update tells its announcements after the switch, with the rest.
-		update := e.Event.Type == event.ImageSuperseded || e.Event.Type == event.ImageAvailable && superseded[e.Event.Subject]
-		superseded[e.Event.Subject] = e.Event.Type == event.ImageSuperseded
-		a := attempt{number: e.Number, handler: h.Name, done: make(chan struct{})}
-		a.receipt, a.err = h.Deliver(ctx, e.Event, r.place(), update && e.Pending[h.Name].Attempts == 0)
-		if ctx.Err() != nil {
-			return // stopped by us, not refused by the handler
-		}
-		stuck[e.Event.Subject] = a.err != nil
 		out <- a
 		<-a.done
 	}
 }
 
-// settleAttempt writes down one outcome.
+// outcomes is where the run hears of deliveries; nil while there is no courier.
+func (r *run) outcomes() <-chan attempt {
+	if r.courier == nil {
+		return nil
+	}
+	return r.courier.out
+}
+
+// settle writes one outcome down and lets the handler go on.
 func (r *run) settleAttempt(a attempt) error {
-	row := r.st.Events[a.number]
-	d := row.Pending[a.handler]
+	defer close(a.done)
+	r.courier.open--
+	row := r.st.Events[a.posted.event.Number]
+	if a.posted.once {
+		if a.err != nil {
+			r.log.Warn("event not delivered", "handler", a.handler, "type", a.posted.event.Event.Type, "error", a.err)
+		}
+		return nil
+	}
+	if a.skipped || row == nil {
+		return nil
+	}
+	d, owed := row.Pending[a.handler]
+	if !owed {
+		return nil // cancelled while it was told
+	}
 	var image *metadata.Image
 	if a.err == nil {
 		delete(row.Pending, a.handler)
 		r.report.Events.Delivered++
 		image = r.rememberResource(row, a)
 	} else {
-		d.Attempts++
-		d.Error = event.Printable(a.err.Error())
-		d.Next = r.at.Add(backoff(d.Attempts))
-		if h := r.handler(a.handler); d.Attempts >= vmcatcherTries && h.VMCatcher || r.at.Sub(row.Event.Time) >= h.MaxAge {
-			d.Dead, d.Next = true, time.Time{}
-			r.report.Events.Dead++
-			r.problem("critical", "handler "+a.handler, "dead-letter", string(row.Event.Type)+" of "+row.Event.Subject+": "+d.Error, "mend the handler, then: vouch event retry "+row.Event.ID)
-		} else {
-			r.log.Warn("event not delivered", "handler", a.handler, "type", row.Event.Type, "event", row.Event.ID, "attempts", d.Attempts, "error", d.Error)
-		}
-		row.Pending[a.handler] = d
+		row.Pending[a.handler] = r.failed(row, d, a)
 	}
 	return r.commit(func(tx *metadata.Tx) {
 		if image != nil {
 			tx.PutImage(image)
 		}
 		if len(row.Pending) == 0 {
-			delete(r.st.Events, a.number)
-			tx.DeleteEvent(a.number)
+			delete(r.st.Events, row.Number)
+			tx.DeleteEvent(row.Number)
 			return
 		}
 		tx.PutEvent(row)
 	})
+}
+
+// failed counts a failed attempt; after its time or tries are over the event
+// is a dead letter.
+func (r *run) failed(row *metadata.Event, d metadata.Delivery, a attempt) metadata.Delivery {
+	d.Attempts++
+	d.Error = event.Printable(a.err.Error())
+	d.Next = r.at.Add(backoff(d.Attempts))
+	h := r.handler(a.handler)
+	if d.Attempts < vmcatcherTries || !h.VMCatcher {
+		if r.at.Sub(row.Event.Time) < h.MaxAge {
+			r.log.Warn("event not delivered", "handler", a.handler, "type", row.Event.Type, "event", row.Event.ID, "attempts", d.Attempts, "error", d.Error)
+			return d
+		}
+	}
+	d.Dead, d.Next = true, time.Time{}
+	r.report.Events.Dead++
+	r.problem("critical", "handler "+a.handler, "dead-letter", string(row.Event.Type)+" of "+row.Event.Subject+": "+d.Error, "mend the handler, then: vouch event retry "+row.Event.ID)
+	return d
+}
+
+// deliver waits until everything posted so far was tried.
+func (r *run) deliver() error {
+	for r.courier.open > 0 {
+		if err := r.settleAttempt(<-r.courier.out); err != nil {
+			return err
+		}
+	}
+	r.countPending()
+	return nil
+}
+
+// dismissCourier ends the run's deliveries: what is not told yet stays pending.
+func (r *run) dismissCourier() {
+	if r.courier == nil {
+		return
+	}
+	r.courier.stop()
+	for _, q := range r.courier.queues {
+		q.mu.Lock()
+		q.closed = true
+		q.mu.Unlock()
+		q.signal()
+	}
+	for {
+		select {
+		case a := <-r.courier.out:
+			close(a.done)
+		case <-r.courier.gone:
+			r.courier = nil
+			return
+		}
+	}
+}
+
+// cancelDelivery keeps a queued event from being told.
+func (r *run) cancelDelivery(e *metadata.Event) {
+	e.Pending = map[string]metadata.Delivery{}
+	if r.courier == nil {
+		return
+	}
+	for _, q := range r.courier.queues {
+		q.mu.Lock()
+		q.cancelled[e.Number] = true
+		q.mu.Unlock()
+	}
 }
 
 // rememberResource keeps what a handler made of an image.
@@ -289,7 +423,7 @@ func (r *run) announceAvailable(ctx context.Context, w want) {
 }
 
 // tellOnce is for sync.started and sync.finished: logged, told, never retried.
-func (r *run) tellOnce(ctx context.Context, t event.Type, data event.SyncData) error {
+func (r *run) tellOnce(t event.Type, data event.SyncData) error {
 	if r.dry {
 		return nil
 	}
@@ -299,19 +433,13 @@ func (r *run) tellOnce(ctx context.Context, t event.Type, data event.SyncData) e
 		return err
 	}
 	if err := r.elog.Append(e); err != nil {
-		return err
+		return fmt.Errorf("event log: %w", err)
 	}
-	var wg sync.WaitGroup
 	for _, h := range r.cfg.Handlers {
-		if !h.Wants(t) {
-			continue
+		if h.Wants(t) {
+			r.courier.open++
+			r.courier.queues[h.Name].push(posted{event: metadata.Event{Number: n, Event: e}, once: true})
 		}
-		wg.Go(func() {
-			if _, err := h.Deliver(ctx, e, r.place(), false); err != nil {
-				r.log.Warn("event not delivered", "handler", h.Name, "type", t, "error", err)
-			}
-		})
 	}
-	wg.Wait()
 	return nil
 }

@@ -2,6 +2,9 @@ package subscriber_test
 
 import (
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -159,4 +162,43 @@ func TestDelivery_NewHandler(t *testing.T) {
 	expectHeard(t, heardNow(), "")
 	w.SyncAt(w.At.Add(2 * time.Minute))
 	expectHeard(t, heardOld(), "image.available a", "image.available b")
+}
+
+// Handlers hear while the run goes on: here a download that waits for a
+// handler to have heard of the image.
+func TestDelivery_DuringDownload(t *testing.T) {
+	w := subscribertest.New(t)
+	h, heard := listener(t, "h", false, "")
+	w.Config.Handlers = []event.Handler{h}
+	w.Config.Fetch.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	slow := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
+		for range 200 {
+			if heard()[0] == "image.announced a" {
+				fmt.Fprint(rw, "alpha")
+				return
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		http.Error(rw, "nobody heard", http.StatusNotFound)
+	}))
+	defer slow.Close()
+	w.Publish("1.0", image{ID: "a", Content: "alpha", Set: map[string]any{"hv:uri": slow.URL + "/a"}})
+	expectExit(t, w.Sync(), 0)
+	expectHeard(t, heard(), "image.announced a", "image.available a")
+}
+
+// F-15: a handler that hangs is stopped at its timeout and harms nobody else.
+func TestF15_HangingHandler(t *testing.T) {
+	w := subscribertest.New(t)
+	stuck, _ := listener(t, "stuck", false, "exec sleep 600")
+	stuck.Timeout = time.Second
+	good, heard := listener(t, "good", false, "")
+	w.Config.Handlers = []event.Handler{stuck, good}
+	w.Publish("1.0", image{ID: "a", Content: "alpha"})
+	rep := w.Sync()
+	expectExit(t, rep, 0)
+	if rep.Events.Pending == 0 || w.Read("a") != "alpha" {
+		t.Errorf("pending %d, a=%q", rep.Events.Pending, w.Read("a"))
+	}
+	expectHeard(t, heard(), "image.announced a", "image.available a")
 }

@@ -87,6 +87,10 @@ func (r *run) obtain(ctx context.Context, client *fetch.Client, wants []want) (e
 				return err
 			}
 			ready = append(ready, ok...)
+		case a := <-r.outcomes():
+			if err := r.settleAttempt(a); err != nil {
+				return err
+			}
 		case <-tick.C:
 			if err := r.publish(ctx, ready); err != nil {
 				return err

@@ -119,7 +119,9 @@ func Retry(ctx context.Context, c *Config, o Options, ids []string) (EventCount,
 		for id := range want {
 			return withHint(fmt.Errorf("event %q is not waiting for anybody: %w", id, ErrUsage), "vouch event ls --pending shows what does")
 		}
-		if err := r.deliver(ctx); err != nil {
+		r.startCourier(ctx)
+		r.postPending()
+		if err := r.deliver(); err != nil {
 			return err
 		}
 		count = r.report.Events

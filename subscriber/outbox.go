@@ -23,6 +23,7 @@ func (r *run) newEvent(t event.Type, subject string, data any) *metadata.Event {
 		}
 	}
 	r.st.Events[n] = row
+	r.fresh = append(r.fresh, n)
 	r.report.Events.Emitted++
 	return row
 }
@@ -52,6 +53,12 @@ func (r *run) flushLog() error {
 	if err := r.catchUpLog(); err != nil {
 		return err
 	}
+	if r.report.Events.Emitted > r.shown { // a fact shows in the status before it is told
+		if err := r.writeStatus(); err != nil {
+			return err
+		}
+	}
+	r.postNew()
 	var done []uint64
 	for n, e := range r.st.Events {
 		if len(e.Pending) == 0 {
@@ -62,6 +69,17 @@ func (r *run) flushLog() error {
 		delete(r.st.Events, n)
 	}
 	return r.commitEach(len(done), func(tx *metadata.Tx, i int) { tx.DeleteEvent(done[i]) })
+}
+
+// postNew hands the events of this run that are committed and logged to the
+// handlers.
+func (r *run) postNew() {
+	for _, n := range r.fresh {
+		if e := r.st.Events[n]; e != nil {
+			r.post(e)
+		}
+	}
+	r.fresh, r.shown = nil, r.report.Events.Emitted
 }
 
 // catchUpLog appends every committed event the log does not have yet.

@@ -93,7 +93,7 @@ func (r *run) commitPublished(tx *metadata.Tx, w want, row *metadata.Image, old 
 	if old != nil {
 		result = "updated"
 		for _, e := range untold[w.key.ID] {
-			e.Pending = map[string]metadata.Delivery{}
+			r.cancelDelivery(e)
 			tx.PutEvent(e)
 		}
 		r.commitSuperseded(tx, w, old)

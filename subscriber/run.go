@@ -52,6 +52,10 @@ type run struct {
 	accept    bool                     // withdrawals of a changed configuration are accepted
 	held      bool                     // and some are held back
 
+	courier *courier
+	fresh   []uint64 // events not handed to the courier yet
+	shown   int      // events emitted when the status was written last
+
 	ledgerBytes []byte
 	report      *Report
 }
@@ -133,6 +137,7 @@ func (r *run) openCache() error {
 // close ends the run. Errors of closing badger are not lost: a transaction
 // that returned was already on disk.
 func (r *run) close() {
+	r.dismissCourier()
 	if r.elog != nil {
 		r.elog.Close()
 	}

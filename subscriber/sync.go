@@ -125,8 +125,10 @@ func (r *run) local(ctx context.Context) error {
 	if r.clockBehind() {
 		r.problem("critical", "clock", string(verdict.CreatedInFuture), "the clock is behind "+r.st.Meta.Trusted.Format(time.RFC3339)+", the newest date that was verified", "set the clock; nothing new is accepted until then")
 	}
-	if err := r.tellOnce(ctx, event.SyncStarted, event.SyncData{Session: r.session}); err != nil {
-		return err
+	if !r.dry {
+		if err := r.beginTelling(ctx); err != nil {
+			return err
+		}
 	}
 	r.judgeStored()
 	r.judgeLists()
@@ -136,7 +138,27 @@ func (r *run) local(ctx context.Context) error {
 	if err := r.expireLists(); err != nil {
 		return err
 	}
-	return r.withdraw(ctx, r.makePlan().leave)
+	if err := r.withdraw(ctx, r.makePlan().leave); err != nil {
+		return err
+	}
+	return r.flushLog()
+}
+
+// beginTelling lets handlers hear what earlier runs left while this one works.
+func (r *run) beginTelling(ctx context.Context) error {
+	r.dropUnknownHandlers()
+	if err := r.meetHandlers(); err != nil {
+		return err
+	}
+	if err := r.catchUpLog(); err != nil {
+		return err
+	}
+	r.startCourier(ctx)
+	if err := r.tellOnce(event.SyncStarted, event.SyncData{Session: r.session}); err != nil {
+		return err
+	}
+	r.postPending()
+	return nil
 }
 
 // carryOut does what the plan says. Without a client only what is at hand is
@@ -249,9 +271,6 @@ func (r *run) conclude(ctx context.Context) (*Report, error) {
 		r.st.Meta.Baseline = r.baseline()
 	}
 	r.st.Meta.LastSync = r.at
-	if err := r.meetHandlers(); err != nil {
-		return nil, err
-	}
 	if err := r.commitRows(); err != nil {
 		return nil, err
 	}
@@ -264,16 +283,20 @@ func (r *run) conclude(ctx context.Context) (*Report, error) {
 	if err := r.writeStatus(); err != nil {
 		return nil, err
 	}
-	if err := r.deliver(ctx); err != nil {
+	if err := r.deliver(); err != nil {
 		return nil, err
 	}
 	if _, err := r.prune(); err != nil {
 		return nil, err
 	}
 	rep := r.finish()
-	if err := r.tellOnce(ctx, event.SyncFinished, event.SyncData{Session: r.session, Exit: &rep.Exit}); err != nil {
+	if err := r.tellOnce(event.SyncFinished, event.SyncData{Session: r.session, Exit: &rep.Exit}); err != nil {
 		return nil, err
 	}
+	if err := r.deliver(); err != nil {
+		return nil, err
+	}
+	rep.Events = r.report.Events
 	return rep, errors.Join(r.writeIndex(), r.writeLedger(), r.writeStatus(), r.writeReport(), r.writeSeal(), ctx.Err())
 }
 

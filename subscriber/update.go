@@ -67,14 +67,18 @@ func (r *run) refresh(ctx context.Context, client *fetch.Client, subs []*Subscri
 		}
 	})
 	changed := make([]*metadata.Subscription, 0, len(subs))
-	for i := range subs {
+	for i := 0; i < len(subs); {
 		select {
 		case a := <-answers[i]:
 			row, err := r.take(a)
 			if err != nil {
 				return err
 			}
-			changed = append(changed, row)
+			changed, i = append(changed, row), i+1
+		case a := <-r.outcomes():
+			if err := r.settleAttempt(a); err != nil {
+				return err
+			}
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -173,7 +173,7 @@ func (r *run) commitDepartures(deps []*departure) error {
 	return r.commitEach(len(deps), func(tx *metadata.Tx, i int) {
 		d := deps[i]
 		for _, e := range untold[d.key.ID] {
-			e.Pending = map[string]metadata.Delivery{}
+			r.cancelDelivery(e)
 			tx.PutEvent(e)
 		}
 		key := metadata.WithdrawnKey{List: d.key.List, ID: d.key.ID, N: d.event.Number}
