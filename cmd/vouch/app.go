@@ -28,6 +28,7 @@ type session struct {
 	quiet   bool
 	verbose bool
 	config  string // as asked for; "" looks in the usual places
+	format  string // of the log
 	log     *slog.Logger
 }
 
@@ -111,7 +112,8 @@ func (s *session) before(c *cli.Context) error {
 	if s.quiet && s.verbose {
 		return &usageError{what: "both --quiet and --verbose"}
 	}
-	s.log = newLog(s.err, c.String("log-format"), s.verbose, s.quiet)
+	s.format = c.String("log-format")
+	s.log = newLog(s.err, s.format, s.verbose, s.quiet)
 	return nil
 }
 

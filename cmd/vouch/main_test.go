@@ -31,6 +31,7 @@ func TestScripts(t *testing.T) {
 			"list":  signedList,
 			"serve": serve,
 			"same":  same,
+			"await": await,
 		},
 	})
 }
@@ -196,9 +197,37 @@ func imageJSON(ts *testscript.TestScript, n int, file, uri string) string {
 		`"hv:hypervisor":"kvm","hv:format":"raw"}}`, id, uri, digest, info.Size(), n)
 }
 
-// serve serves a directory over HTTP and sets $URL: serve DIR.
+// serve serves a directory over HTTP and sets $URL: serve DIR. What is under
+// /slow/ begins and never ends.
 func serve(ts *testscript.TestScript, _ bool, args []string) {
-	srv := httptest.NewServer(http.FileServer(http.Dir(ts.MkAbs(args[0]))))
-	ts.Defer(srv.Close)
+	files := http.FileServer(http.Dir(ts.MkAbs(args[0])))
+	gone := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, "/slow/") {
+			r.Header.Del("If-Modified-Since") // its second is too long for a test
+			files.ServeHTTP(w, r)
+			return
+		}
+		fmt.Fprint(w, "the")
+		w.(http.Flusher).Flush()
+		select {
+		case <-gone:
+		case <-r.Context().Done():
+		}
+	}))
+	ts.Defer(func() { close(gone); srv.Close() })
 	ts.Setenv("URL", srv.URL)
+}
+
+// await waits until a file matches a pattern: await cache/partial/*.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	for range 1000 {
+		found, err := filepath.Glob(ts.MkAbs(args[0]))
+		ts.Check(err)
+		if (len(found) > 0) != neg {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	ts.Fatalf("waited in vain for %s", args[0])
 }

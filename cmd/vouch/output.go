@@ -74,18 +74,31 @@ func newTable(headers ...string) *table {
 func (t *table) add(cells ...string) {
 	row := make([]string, len(cells))
 	for i, c := range cells {
-		c = event.Printable(c)
-		if c == "" {
+		switch {
+		case c == "":
 			c = "-"
+		case !plain(c):
+			c = event.Printable(c)
 		}
 		row[i] = shortened(c, t.limits[i])
 	}
 	t.rows = append(t.rows, row)
 }
 
+// plain says quickly, of nearly every cell of ten thousand rows, that there is
+// nothing in it to escape: printable ASCII only.
+func plain(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 // shortened cuts a text to so many characters, the last of them "…".
 func shortened(s string, limit int) string {
-	if limit <= 0 || utf8.RuneCountInString(s) <= limit {
+	if limit <= 0 || len(s) <= limit || utf8.RuneCountInString(s) <= limit {
 		return s
 	}
 	r := []rune(s)

@@ -126,3 +126,16 @@ func TestParse(t *testing.T) {
 		}
 	}
 }
+
+// Bars that are finished, given up or still going all let the program end.
+func TestBars(t *testing.T) {
+	b := newBars(&bytes.Buffer{})
+	done, failed, left := b.Start("a", "", 0, 10), b.Start("b", "t\x1b", 5, 10), b.Start("c", "t", 0, 10)
+	b.Advance(done, 10)
+	b.Done(done, nil)
+	b.Advance(failed, 7)
+	b.Done(failed, errors.New("x"))
+	b.Advance(left, 3)
+	b.Advance(99, 1) // unknown: ignored
+	b.finish()
+}

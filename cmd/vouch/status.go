@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -59,7 +60,12 @@ func (s *session) status(c *cli.Context) error {
 
 // snapshot reads the configuration and the snapshot of the last run. Before
 // the first run the snapshot is one that says so.
+//
+// A command that reads a snapshot is over before collecting garbage would pay:
+// that is a third of the time it takes to list ten thousand images.
 func (s *session) snapshot() (*configuration, *subscriber.Status, error) {
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(256 << 20)
 	conf, err := s.load()
 	if err != nil {
 		return nil, nil, err

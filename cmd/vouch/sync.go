@@ -58,6 +58,7 @@ func (s *session) sync(c *cli.Context) error {
 	if s.progress && !s.quiet {
 		bars := newBars(s.err)
 		o.Progress, finish = bars, bars.finish
+		o.Log = newLog(bars.area, s.format, s.verbose, s.quiet) // above the bars, not through them
 	}
 	rep, err := subscriber.Sync(c.Context, conf.Site, o)
 	finish()
