@@ -23,12 +23,10 @@ type checkpoint struct {
 }
 
 // save keeps a checkpoint while the transfer goes on. If it cannot, more is
-// read again after a crash, and that is all. It is not synced, which would
-// halve the speed of a transfer: power loss may cost it, never make it tell of
-// bytes that are not there.
+// read again after a crash, and that is all.
 func (p *Partial) save(offset int64, state []byte) {
 	if stamp, err := FileStamp(p.file); err == nil {
-		_ = p.write(p.store.exchange, checkpoint{Offset: offset, State: state, Ino: stamp.Ino})
+		_ = p.write(checkpoint{Offset: offset, State: state, Ino: stamp.Ino})
 	}
 }
 
@@ -39,17 +37,17 @@ func (p *Partial) saveClosed() error {
 	if err != nil {
 		return err
 	}
-	return p.write(p.store.replace, checkpoint{Offset: p.Offset(), State: p.stream.state(), Ino: stamp.Ino, Closed: &stamp})
+	return p.write(checkpoint{Offset: p.Offset(), State: p.stream.state(), Ino: stamp.Ino, Closed: &stamp})
 }
 
-// write puts a checkpoint in its place, by replace or exchange.
-func (p *Partial) write(put func(string, func(*os.File) error) error, c checkpoint) error {
+// write puts a checkpoint in its place, durably.
+func (p *Partial) write(c checkpoint) error {
 	c.Validator, c.Size, c.Boot = p.validator, p.size, bootID()
 	data, err := json.Marshal(c)
 	if err != nil {
 		return err
 	}
-	return put(checkpointPath(p.digest), func(f *os.File) error {
+	return p.store.replace(checkpointPath(p.digest), func(f *os.File) error {
 		_, err := f.Write(data)
 		return err
 	})

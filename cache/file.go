@@ -165,21 +165,6 @@ func (s *Store) read(path string) ([]byte, error) {
 // replace puts a new file at path atomically and durably: whoever reads, also
 // after power loss, has the old content or the new, whole.
 func (s *Store) replace(path string, write func(*os.File) error) error {
-	err := s.exchange(path, func(f *os.File) error {
-		if err := write(f); err != nil {
-			return err
-		}
-		return f.Sync()
-	})
-	if err != nil {
-		return err
-	}
-	return s.syncDir(filepath.Dir(path))
-}
-
-// exchange is replace without a promise about power loss: the content may be
-// anything then.
-func (s *Store) exchange(path string, write func(*os.File) error) error {
 	if err := s.replaceable(path); err != nil {
 		return err
 	}
@@ -188,10 +173,21 @@ func (s *Store) exchange(path string, write func(*os.File) error) error {
 		return err
 	}
 	defer s.drop(tmp)
-	if err := errors.Join(write(f), f.Close()); err != nil {
+	if err := errors.Join(fill(f, write), f.Close()); err != nil {
 		return err
 	}
-	return s.root.Rename(tmp, path)
+	if err := s.root.Rename(tmp, path); err != nil {
+		return err
+	}
+	return s.syncDir(filepath.Dir(path))
+}
+
+// fill writes and syncs a new file.
+func fill(f *os.File, write func(*os.File) error) error {
+	if err := write(f); err != nil {
+		return err
+	}
+	return f.Sync()
 }
 
 // readable lets others read what write produces.

@@ -264,7 +264,7 @@ func (s *stream) writeAll(r *ring) {
 // keepAll saves checkpoints. A hash state tells of bytes that went past, not
 // of bytes on disk: so these come first, or a power failure could leave a
 // state that vouches for a hole. It also leaves little for the sync at the
-// end; hints to the kernel to write back even sooner only cost.
+// end.
 func (s *stream) keepAll(r *ring) {
 	for state := range r.hashed {
 		end := <-r.written
