@@ -28,7 +28,7 @@ func TestF01_KilledAnywhere(t *testing.T) {
 		digests = append(digests, cachetest.DigestOf(content))
 	}
 	seen := 0
-	for range 25 {
+	for range 15 {
 		killAfter(t, dir, time.Duration(rand.IntN(60))*time.Millisecond)
 		s := open(t, dir, cache.Options{GID: -1})
 		blobs, names := cachetest.Verify(t, s, digests...)
