@@ -154,7 +154,7 @@ func (r *run) adoptFrom(ctx context.Context, dirs []string, how cache.AdoptMode,
 			return r.adoptFile(ctx, path, bySize[info.Size()], how, rep)
 		})
 		if err != nil {
-			return withHint(fmt.Errorf("adopt: %w: %w", err, ErrUsage), "name directories that hold image files")
+			return withHint(usage(fmt.Errorf("adopt: %w", err)), "name directories that hold image files")
 		}
 	}
 	return nil
@@ -174,7 +174,7 @@ func (r *run) adoptFile(ctx context.Context, path string, wants []want, how cach
 		case errors.Is(err, cache.ErrCorrupt):
 			continue
 		case errors.Is(err, cache.ErrNoSpace):
-			return fmt.Errorf("adopt %s: %w: %w", path, err, ErrStorage)
+			return storage(fmt.Errorf("adopt %s: %w", path, err))
 		case err != nil:
 			skip = err.Error()
 			continue

@@ -60,16 +60,17 @@ func (r *run) loadTrust() {
 func (r *run) judgeStored() {
 	type job struct {
 		digest string
+		list   string
 		sub    *Subscription
 	}
 	jobs := map[string]job{}
-	for _, l := range r.st.Lists {
-		jobs[l.Message] = job{l.Message, r.subscription(l.Entry.Subscription)}
+	for id, l := range r.st.Lists {
+		jobs[l.Message] = job{l.Message, id, r.subscription(l.Entry.Subscription)}
 	}
 	for _, i := range r.st.Images {
 		if i.Published {
 			if _, ok := jobs[i.Message]; !ok {
-				jobs[i.Message] = job{i.Message, r.subscription(i.Entry.Subscription)}
+				jobs[i.Message] = job{i.Message, i.Entry.List, r.subscription(i.Entry.Subscription)}
 			}
 		}
 	}
@@ -79,7 +80,7 @@ func (r *run) judgeStored() {
 	for range runtime.GOMAXPROCS(0) {
 		wg.Go(func() {
 			for j := range in {
-				res := r.judgeMessage(j.digest, j.sub)
+				res := r.judgeMessage(j.digest, j.list, j.sub)
 				mu.Lock()
 				r.judged[j.digest] = res
 				mu.Unlock()
@@ -93,16 +94,28 @@ func (r *run) judgeStored() {
 	wg.Wait()
 }
 
-func (r *run) judgeMessage(digest string, sub *Subscription) *judgement {
+func (r *run) judgeMessage(digest, list string, sub *Subscription) *judgement {
 	if r.anchors == nil {
 		return &judgement{rej: r.noTrust}
 	}
-	raw, err := os.ReadFile(r.messagePath(digest))
-	if err != nil || digestOf(raw) != digest {
+	raw := r.storedMessage(digest, list)
+	if raw == nil {
 		return &judgement{rej: &verdict.Rejection{Code: verdict.Fetch, Detail: "the stored message is missing or damaged", Missing: true}}
 	}
 	v, why := imagelist.Examine(raw, r.anchors, r.at, r.question(sub))
 	return &judgement{verified: v, why: why, rej: why.Rejection}
+}
+
+// storedMessage reads the evidence, or the cache's copy when that is gone; nil
+// when neither has the recorded digest.
+func (r *run) storedMessage(digest, list string) []byte {
+	if raw, err := os.ReadFile(r.messagePath(digest)); err == nil && digestOf(raw) == digest {
+		return raw
+	}
+	if raw, err := r.cache.ReadList(list); err == nil && digestOf(raw) == digest {
+		return raw
+	}
+	return nil
 }
 
 // standing is what a stored message's judgement means for what is published

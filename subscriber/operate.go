@@ -26,7 +26,7 @@ func Approve(ctx context.Context, c *Config, o Options, image, sha512 string) er
 			}
 			digest := w.image.SHA512.String()
 			if sha512 != "" && sha512 != digest {
-				return withHint(fmt.Errorf("image %s: the list names SHA-512 %s: %w", image, digest, ErrUsage), "approve what the list names, or leave --sha512 out")
+				return withHint(usage(fmt.Errorf("image %s: the list names SHA-512 %s", image, digest)), "approve what the list names, or leave --sha512 out")
 			}
 			a := metadata.Approval{Image: image, SHA512: digest, At: r.at}
 			r.st.Approvals[image] = a
@@ -35,7 +35,7 @@ func Approve(ctx context.Context, c *Config, o Options, image, sha512 string) er
 			}
 			return r.commit(func(tx *metadata.Tx) { tx.PutApproval(a) })
 		}
-		return withHint(fmt.Errorf("image %q does not wait for approval: %w", image, ErrUsage), "vouch image ls shows what is held")
+		return withHint(usage(fmt.Errorf("image %q does not wait for approval", image)), "vouch image ls shows what is held")
 	})
 }
 
@@ -46,11 +46,11 @@ func Release(ctx context.Context, c *Config, o Options, image, to, reason string
 	return within(ctx, c, o, func(r *run) error {
 		row := r.st.Subs[to]
 		if row == nil || row.List == "" {
-			return fmt.Errorf("subscription %q has no accepted list: %w", to, ErrUsage)
+			return usage(fmt.Errorf("subscription %q has no accepted list", to))
 		}
 		was := r.st.Owners[image]
 		if was == "" {
-			return fmt.Errorf("nobody owns image %q: %w", image, ErrUsage)
+			return usage(fmt.Errorf("nobody owns image %q", image))
 		}
 		r.log.Info("identifier released", "image", image, "from", was, "to", row.List, "reason", reason)
 		r.st.Owners[image] = row.List
@@ -70,7 +70,7 @@ func ResetFloor(ctx context.Context, c *Config, o Options, subscription, reason 
 	return within(ctx, c, o, func(r *run) error {
 		row := r.st.Subs[subscription]
 		if row == nil || row.List == "" {
-			return fmt.Errorf("subscription %q has no accepted list: %w", subscription, ErrUsage)
+			return usage(fmt.Errorf("subscription %q has no accepted list", subscription))
 		}
 		floor := r.st.Floors[row.List]
 		delete(r.st.Floors, row.List)
@@ -117,7 +117,7 @@ func Retry(ctx context.Context, c *Config, o Options, ids []string) (EventCount,
 			}
 		}
 		for id := range want {
-			return withHint(fmt.Errorf("event %q is not waiting for anybody: %w", id, ErrUsage), "vouch event ls --pending shows what does")
+			return withHint(usage(fmt.Errorf("event %q is not waiting for anybody", id)), "vouch event ls --pending shows what does")
 		}
 		r.startCourier(ctx)
 		r.postPending()

@@ -27,7 +27,7 @@ func (r *run) rebuild(ctx context.Context, dir string, known *ledger, why error)
 	if why != nil {
 		aside, err := metadata.Aside(dir, r.at)
 		if err != nil {
-			return fmt.Errorf("metadata: %w: %w", err, ErrStorage)
+			return storage(fmt.Errorf("metadata: %w", err))
 		}
 		r.log.Error("metadata is lost; rebuilding it from the plain files", "why", why, "kept", aside)
 	}

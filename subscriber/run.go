@@ -94,7 +94,7 @@ func open(ctx context.Context, c *Config, o Options, how opening) (_ *run, joine
 	}
 	r.begun = time.Now()
 	if o.At.IsZero() { // the instant of the run: the wait for the lock is not part of it
-		r.at = r.begun.UTC()
+		r.at = r.begun.UTC().Truncate(time.Second)
 		r.report.Started = r.at
 	}
 	defer func() {
@@ -117,10 +117,10 @@ func open(ctx context.Context, c *Config, o Options, how opening) (_ *run, joine
 func enoughSpace(dir string) error {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
-		return fmt.Errorf("state_dir: %w: %w", err, ErrStorage)
+		return storage(fmt.Errorf("state_dir: %w", err))
 	}
 	if free := s.Bavail * uint64(s.Bsize); free < minSpace {
-		return withHint(fmt.Errorf("state_dir: %s has %d MiB free, %d MiB are needed: %w", dir, free>>20, minSpace>>20, ErrStorage), "free some space; nothing was changed or lost")
+		return withHint(storage(fmt.Errorf("state_dir: %s has %d MiB free, %d MiB are needed", dir, free>>20, minSpace>>20)), "free some space; nothing was changed or lost")
 	}
 	return nil
 }
@@ -128,7 +128,7 @@ func enoughSpace(dir string) error {
 func (r *run) openCache() error {
 	store, err := cache.Open(r.cfg.Cache.Dir, cache.Options{Publish: r.cfg.Cache.Publish, FileMode: r.cfg.Cache.Mode, GID: r.cfg.Cache.GID})
 	if err != nil {
-		return fmt.Errorf("cache: %w: %w", err, ErrStorage)
+		return storage(fmt.Errorf("cache: %w", err))
 	}
 	r.cache = store
 	return nil
@@ -188,9 +188,9 @@ func (r *run) openError(err error) error {
 	case errors.Is(err, metadata.ErrLocked):
 		return &LockedError{Detail: "metadata: " + err.Error()}
 	case errors.Is(err, metadata.ErrNoSpace):
-		return withHint(fmt.Errorf("metadata: %w: %w", err, ErrStorage), "free some space; nothing was changed or lost")
+		return withHint(storage(fmt.Errorf("metadata: %w", err)), "free some space; nothing was changed or lost")
 	default:
-		return fmt.Errorf("metadata: %w: %w", err, ErrStorage)
+		return storage(fmt.Errorf("metadata: %w", err))
 	}
 }
 
@@ -249,7 +249,7 @@ func (r *run) settle(mine *ledger) error {
 func (r *run) openLog() error {
 	elog, err := event.OpenLog(r.cfg.StateDir, r.st.Meta.State, r.cfg.Cache.GID)
 	if err != nil {
-		return fmt.Errorf("event log: %w: %w", err, ErrStorage)
+		return storage(fmt.Errorf("event log: %w", err))
 	}
 	r.elog = elog
 	return nil
@@ -260,7 +260,7 @@ func (r *run) openLog() error {
 func (r *run) checkDirs() error {
 	for _, d := range r.st.Meta.Dirs {
 		if !slices.Contains(r.cfg.Dirs, d) {
-			return withHint(fmt.Errorf("configuration: %s was there and is gone: %w", d, ErrUsage), "restore it; if it is really no longer wanted, leave it there empty")
+			return withHint(usage(fmt.Errorf("configuration: %s was there and is gone", d)), "restore it; if it is really no longer wanted, leave it there empty")
 		}
 	}
 	r.st.Meta.Dirs = r.cfg.Dirs

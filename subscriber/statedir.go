@@ -80,29 +80,29 @@ func syncDir(dir string) error {
 // have planted something in (T-26).
 func prepareStateDir(dir string, gid int) error {
 	if !filepath.IsAbs(dir) {
-		return fmt.Errorf("state_dir %q: not an absolute path: %w", dir, ErrStorage)
+		return storage(fmt.Errorf("state_dir %q: not an absolute path", dir))
 	}
 	mode := fs.FileMode(0o700)
 	if gid >= 0 {
 		mode = 0o750
 	}
 	if err := os.MkdirAll(dir, mode); err != nil {
-		return withHint(fmt.Errorf("state_dir: %w: %w", err, ErrStorage), "create it and give it to the user that runs vouch")
+		return withHint(storage(fmt.Errorf("state_dir: %w", err)), "create it and give it to the user that runs vouch")
 	}
 	if err := safeDir(dir); err != nil {
 		return err
 	}
 	if gid >= 0 {
 		if err := os.Chown(dir, -1, gid); err != nil {
-			return fmt.Errorf("state_dir: %w: %w", err, ErrStorage)
+			return storage(fmt.Errorf("state_dir: %w", err))
 		}
 		if err := os.Chmod(dir, mode); err != nil {
-			return fmt.Errorf("state_dir: %w: %w", err, ErrStorage)
+			return storage(fmt.Errorf("state_dir: %w", err))
 		}
 	}
 	for _, sub := range []string{evidence, removedDir} {
 		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
-			return fmt.Errorf("state_dir: %w: %w", err, ErrStorage)
+			return storage(fmt.Errorf("state_dir: %w", err))
 		}
 	}
 	return nil
@@ -113,19 +113,19 @@ func prepareStateDir(dir string, gid int) error {
 func safeDir(dir string) error {
 	real, err := filepath.EvalSymlinks(dir)
 	if err != nil {
-		return fmt.Errorf("state_dir: %w: %w", err, ErrStorage)
+		return storage(fmt.Errorf("state_dir: %w", err))
 	}
 	for p := real; ; p = filepath.Dir(p) {
 		info, err := os.Stat(p)
 		if err != nil {
-			return fmt.Errorf("state_dir: %w: %w", err, ErrStorage)
+			return storage(fmt.Errorf("state_dir: %w", err))
 		}
 		st := info.Sys().(*syscall.Stat_t)
 		if uid := uint32(os.Geteuid()); st.Uid != uid && st.Uid != 0 {
-			return withHint(fmt.Errorf("state_dir: %s belongs to user %d: %w", p, st.Uid, ErrStorage), "run vouch as the owner of its state, or chown it")
+			return withHint(storage(fmt.Errorf("state_dir: %s belongs to user %d", p, st.Uid)), "run vouch as the owner of its state, or chown it")
 		}
 		if info.Mode().Perm()&0o022 != 0 && (p == real || info.Mode()&fs.ModeSticky == 0) {
-			return withHint(fmt.Errorf("state_dir: %s is writable by others (mode %04o): %w", p, info.Mode().Perm(), ErrStorage), "chmod go-w "+p)
+			return withHint(storage(fmt.Errorf("state_dir: %s is writable by others (mode %04o)", p, info.Mode().Perm())), "chmod go-w "+p)
 		}
 		if p == filepath.Dir(p) {
 			return nil
@@ -161,7 +161,7 @@ func lockState(ctx context.Context, dir string, noWait, join bool, at time.Time)
 	l := &stateLock{file: flock.New(filepath.Join(dir, lockFile), flock.SetPermissions(0o600)), path: filepath.Join(dir, lockFile), run: uuid.NewString()}
 	ok, err := l.file.TryLock()
 	if err != nil {
-		return nil, "", fmt.Errorf("lock: %w: %w", err, ErrStorage)
+		return nil, "", storage(fmt.Errorf("lock: %w", err))
 	}
 	if ok {
 		return l, "", l.sign(at)
@@ -172,7 +172,7 @@ func lockState(ctx context.Context, dir string, noWait, join bool, at time.Time)
 	queue := flock.New(filepath.Join(dir, queueFile), flock.SetPermissions(0o600))
 	first, err := queue.TryLock()
 	if err != nil {
-		return nil, "", fmt.Errorf("queue: %w: %w", err, ErrStorage)
+		return nil, "", storage(fmt.Errorf("queue: %w", err))
 	}
 	if !first && join {
 		var waiting holder
@@ -220,7 +220,7 @@ func (l *stateLock) sign(at time.Time) error {
 	h, _ := json.Marshal(holder{PID: os.Getpid(), Command: command(), Run: l.run, Since: at})
 	if err := os.WriteFile(l.path, h, 0o600); err != nil {
 		l.file.Unlock()
-		return fmt.Errorf("lock: %w: %w", err, ErrStorage)
+		return storage(fmt.Errorf("lock: %w", err))
 	}
 	return nil
 }

@@ -49,6 +49,15 @@ var ErrStorage = errors.New("storage")
 // subscription or image, say. Exit 2.
 var ErrUsage = errors.New("usage")
 
+// kindError marks an error without showing in its text.
+type kindError struct{ kind, err error }
+
+func (e *kindError) Error() string   { return e.err.Error() }
+func (e *kindError) Unwrap() []error { return []error{e.kind, e.err} }
+
+func usage(err error) error   { return &kindError{ErrUsage, err} }
+func storage(err error) error { return &kindError{ErrStorage, err} }
+
 // LockedError says that another process, or another state, owns the metadata
 // or the cache. Exit 4.
 type LockedError struct {

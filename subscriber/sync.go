@@ -27,7 +27,7 @@ import (
 func Sync(ctx context.Context, c *Config, o SyncOptions) (*Report, error) {
 	for _, name := range o.Names {
 		if (&run{cfg: c}).subscription(name) == nil {
-			return nil, withHint(fmt.Errorf("no subscription is called %q: %w", name, ErrUsage), "vouch subscription ls shows them")
+			return nil, withHint(usage(fmt.Errorf("no subscription is called %q", name)), "vouch subscription ls shows them")
 		}
 	}
 	plain := len(o.Names) == 0 && !o.DryRun && !o.AcceptWithdrawals
@@ -321,7 +321,7 @@ func (r *run) client() (*fetch.Client, error) {
 		Anchors: roots, Proxy: f.Proxy, PerHost: f.PerHost, UserAgent: "vouch",
 	})
 	if err != nil {
-		return nil, fmt.Errorf("fetch: %w: %w", err, ErrUsage)
+		return nil, usage(fmt.Errorf("fetch: %w", err))
 	}
 	return client, nil
 }

@@ -328,9 +328,8 @@ func (r *run) acceptList(row *metadata.Subscription, a answer, news bool) error 
 	}
 	raw := a.doc.Body
 	if raw == nil {
-		var err error
-		if raw, err = os.ReadFile(r.messagePath(v.Message().String())); err != nil {
-			return fmt.Errorf("evidence: %w", err)
+		if raw = r.storedMessage(v.Message().String(), row.List); raw == nil {
+			return fmt.Errorf("evidence: message %s is gone", v.Message())
 		}
 	}
 	if err := r.keepAccepted(row.Name, raw, v, a.why); err != nil {
