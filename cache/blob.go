@@ -176,7 +176,7 @@ func (s *Store) setMode(path string, mode fs.FileMode) (Stamp, error) {
 }
 
 // Quarantine takes the corrupt blob d out of blobs/: it is kept under
-// partial/, sealed, until RemoveQuarantined. An earlier one of the same
+// partial/, sealed, until PruneQuarantine. An earlier one of the same
 // digest is replaced. Names that are links of it are the caller's to
 // unpublish first. Errors are those of Stat.
 func (s *Store) Quarantine(d Digest) error {
@@ -203,9 +203,17 @@ func (s *Store) Quarantined() ([]Digest, error) {
 	return digests, wrap("quarantine", err)
 }
 
-// RemoveQuarantined removes d from quarantine, if it is there.
-func (s *Store) RemoveQuarantined(d Digest) error {
-	return wrap("quarantine "+d.String(), s.remove(corruptPath(d)))
+// PruneQuarantine removes what was put into quarantine before t.
+func (s *Store) PruneQuarantine(t time.Time) error {
+	digests, err := s.Quarantined()
+	for _, d := range digests {
+		stamp, e := s.stamp(corruptPath(d))
+		if e == nil && stamp.Ctime < t.UnixNano() { // entering it was the last change
+			e = s.remove(corruptPath(d))
+		}
+		err = errors.Join(err, e)
+	}
+	return wrap("quarantine", err)
 }
 
 // admit gives the verified, synced file at tmp its digest name, durably.

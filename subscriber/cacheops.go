@@ -46,7 +46,7 @@ func CheckCache(ctx context.Context, c *Config, o Options) (*CheckReport, error)
 			rep.Corrupt = append(rep.Corrupt, d.String())
 			b.Stamp = cache.Stamp{} // the pass below finds it changed and quarantines it
 		default:
-			return nil, fmt.Errorf("cache: %w", err)
+			return nil, err
 		}
 		rep.Checked++
 	}

@@ -3,7 +3,6 @@ package subscriber
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"vouch/cache"
 	"vouch/subscriber/metadata"
@@ -32,11 +31,11 @@ func (r *run) inspect(ctx context.Context) error {
 			r.lost(d, "its bytes are gone from the cache")
 		case errors.Is(err, cache.ErrCorrupt), errors.Is(err, cache.ErrSize):
 			if err := r.cache.Quarantine(d); err != nil && !notExist(err) {
-				return fmt.Errorf("cache: quarantine: %w", err)
+				return err
 			}
 			r.lost(d, "its bytes were changed in the cache")
 		default:
-			return fmt.Errorf("cache: %w", err)
+			return err
 		}
 	}
 	if err := r.inspectNames(&touched); err != nil {
@@ -66,13 +65,13 @@ func (r *run) inspectNames(touched *[]cache.Digest) error {
 			continue
 		}
 		if err != nil && !notExist(err) {
-			return fmt.Errorf("cache: %w", err)
+			return err
 		}
 		if r.dry {
 			continue
 		}
 		if i.Name, err = r.cache.Publish(key.ID, d); err != nil {
-			return fmt.Errorf("cache: publish %s: %w", key.ID, err)
+			return err
 		}
 		r.restamp(d)
 		*touched = append(*touched, d)

@@ -24,7 +24,7 @@ func (r *run) prune() (*PruneReport, error) {
 	for _, k := range old {
 		if kept := r.st.Withdrawn[k].Kept; kept != "" {
 			if err := r.cache.RemoveExpired(kept); err != nil && !notExist(err) {
-				return rep, fmt.Errorf("cache: prune: %w", err)
+				return rep, err
 			}
 			rep.Removed++
 		}
@@ -46,7 +46,7 @@ func (r *run) prune() (*PruneReport, error) {
 	}
 	foreign, err := r.cache.Foreign()
 	if err != nil {
-		return rep, fmt.Errorf("cache: %w", err)
+		return rep, err
 	}
 	rep.Foreign = append(rep.Foreign, foreign...)
 	return rep, nil
@@ -72,9 +72,12 @@ func (r *run) pruneBlobs(rep *PruneReport) error {
 			used[digestFromHex(i.Wanted)] = true
 		}
 	}
+	for _, w := range r.wishes() {
+		used[w.digest] = true // perhaps half downloaded
+	}
 	blobs, err := r.cache.Blobs()
 	if err != nil {
-		return fmt.Errorf("cache: %w", err)
+		return err
 	}
 	var gone []cache.Digest
 	for _, d := range blobs {
@@ -85,13 +88,16 @@ func (r *run) pruneBlobs(rep *PruneReport) error {
 			rep.Bytes += s.Size
 		}
 		if err := r.cache.RemoveBlob(d); err != nil && !notExist(err) {
-			return fmt.Errorf("cache: prune: %w", err)
+			return err
 		}
 		rep.Removed++
 		gone = append(gone, d)
 		delete(r.st.Blobs, d)
 	}
 	if err := r.commitEach(len(gone), func(tx *metadata.Tx, i int) { tx.DeleteBlob(gone[i]) }); err != nil {
+		return err
+	}
+	if err := r.cache.PruneQuarantine(r.at.Add(-r.cfg.Cache.KeepExpired)); err != nil {
 		return err
 	}
 	return r.cache.RemovePartials(func(d cache.Digest) bool { return used[d] })
@@ -106,7 +112,7 @@ func (r *run) pruneLeftovers(rep *PruneReport) error {
 	}
 	names, err := r.cache.Endorsed()
 	if err != nil {
-		return fmt.Errorf("cache: %w", err)
+		return err
 	}
 	for _, name := range names {
 		if r.st.Owners[name] == "" || published[name] {
@@ -117,7 +123,7 @@ func (r *run) pruneLeftovers(rep *PruneReport) error {
 			err = r.cache.RemoveExpired(kept)
 		}
 		if err != nil && !notExist(err) {
-			return fmt.Errorf("cache: prune: %w", err)
+			return err
 		}
 		rep.Removed++
 	}
@@ -127,14 +133,14 @@ func (r *run) pruneLeftovers(rep *PruneReport) error {
 	}
 	expired, err := r.cache.Expired()
 	if err != nil {
-		return fmt.Errorf("cache: %w", err)
+		return err
 	}
 	for _, path := range expired {
 		if kept[path] || !r.oldLeftover(path) {
 			continue
 		}
 		if err := r.cache.RemoveExpired(path); err != nil && !notExist(err) {
-			return fmt.Errorf("cache: prune: %w", err)
+			return err
 		}
 		rep.Removed++
 	}
@@ -201,7 +207,7 @@ func (r *run) dropList(id string) error {
 		return err
 	}
 	if err := r.cache.RemoveList(id); err != nil && !notExist(err) {
-		return fmt.Errorf("cache: list %s: %w", id, err)
+		return err
 	}
 	return nil
 }

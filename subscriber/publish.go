@@ -2,7 +2,6 @@ package subscriber
 
 import (
 	"context"
-	"fmt"
 
 	"vouch/cache"
 	"vouch/subscriber/event"
@@ -32,12 +31,12 @@ func (r *run) publish(ctx context.Context, batch []want) error {
 		}
 		stamp, err := r.cache.Publish(w.key.ID, w.digest)
 		if err != nil {
-			return fmt.Errorf("cache: publish %s: %w", w.key.ID, err)
+			return err
 		}
 		rows[i] = r.publishedRow(w, stamp)
 	}
 	if err := r.cache.Sync(); err != nil {
-		return fmt.Errorf("cache: %w", err)
+		return err
 	}
 	r.restampBatch(batch, rows)
 	if err := r.writeIndex(); err != nil {
@@ -58,7 +57,7 @@ func (r *run) retain(w want) (*metadata.Withdrawn, error) {
 	row := r.st.Images[w.key]
 	kept, err := r.cache.Retain(w.key.ID, digestFromHex(w.replaces), r.at)
 	if err != nil {
-		return nil, fmt.Errorf("cache: retain %s: %w", w.key.ID, err)
+		return nil, err
 	}
 	return &metadata.Withdrawn{Entry: row.Entry, Type: event.ImageSuperseded, Reason: reasonSuperseded, Detail: "replaced by version " + w.image.Version, At: r.at, Kept: kept}, nil
 }

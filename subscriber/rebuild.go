@@ -27,7 +27,7 @@ func (r *run) rebuild(ctx context.Context, dir string, known *ledger, why error)
 	if why != nil {
 		aside, err := metadata.Aside(dir, r.at)
 		if err != nil {
-			return storage(fmt.Errorf("metadata: %w", err))
+			return storage(err)
 		}
 		r.log.Error("metadata is lost; rebuilding it from the plain files", "why", why, "kept", aside)
 	}
@@ -90,7 +90,7 @@ func (r *run) restore(ctx context.Context, known *ledger) error {
 func (r *run) restoreLists(index *Index) error {
 	ids, err := r.cache.Lists()
 	if err != nil {
-		return fmt.Errorf("cache: %w", err)
+		return err
 	}
 	r.loadTrust()
 	for _, id := range ids {

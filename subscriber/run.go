@@ -128,7 +128,7 @@ func enoughSpace(dir string) error {
 func (r *run) openCache() error {
 	store, err := cache.Open(r.cfg.Cache.Dir, cache.Options{Publish: r.cfg.Cache.Publish, FileMode: r.cfg.Cache.Mode, GID: r.cfg.Cache.GID})
 	if err != nil {
-		return storage(fmt.Errorf("cache: %w", err))
+		return storage(err)
 	}
 	r.cache = store
 	return nil
@@ -188,9 +188,9 @@ func (r *run) openError(err error) error {
 	case errors.Is(err, metadata.ErrLocked):
 		return &LockedError{Detail: "metadata: " + err.Error()}
 	case errors.Is(err, metadata.ErrNoSpace):
-		return withHint(storage(fmt.Errorf("metadata: %w", err)), "free some space; nothing was changed or lost")
+		return withHint(storage(err), "free some space; nothing was changed or lost")
 	default:
-		return storage(fmt.Errorf("metadata: %w", err))
+		return storage(err)
 	}
 }
 
@@ -267,14 +267,9 @@ func (r *run) checkDirs() error {
 	return nil
 }
 
-// problem adds something that is wrong to the report and the log.
+// problem adds something that is wrong to the report and the status.
 func (r *run) problem(severity, subject, code, detail, hint string) {
 	r.report.Problems = append(r.report.Problems, Problem{Severity: severity, Subject: subject, Code: code, Detail: detail, Hint: hint})
-	level := slog.LevelWarn
-	if severity == "critical" {
-		level = slog.LevelError
-	}
-	r.log.Log(context.Background(), level, detail, "subject", subject, "code", code)
 }
 
 // subscription returns the configured subscription of that name, or nil.
@@ -299,7 +294,7 @@ func (r *run) commit(fn func(*metadata.Tx)) error {
 		if errors.Is(err, metadata.ErrNoSpace) {
 			return r.openError(err)
 		}
-		return fmt.Errorf("metadata: %w", err)
+		return err
 	}
 	return nil
 }

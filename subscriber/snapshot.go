@@ -95,6 +95,8 @@ func (r *run) countImages(images []ImageStatus) map[string]*tally {
 			if l := r.st.Lists[row.List]; l != nil {
 				if c := r.content(l); c != nil {
 					counts[sub.Name].images = len(c.Images) + len(c.Refused)
+				} else {
+					counts[sub.Name].images = r.publishedOf(row.List) // what it says cannot be read today
 				}
 			}
 		}
@@ -115,6 +117,17 @@ func (r *run) countImages(images []ImageStatus) map[string]*tally {
 		}
 	}
 	return counts
+}
+
+// publishedOf counts what is published of a list.
+func (r *run) publishedOf(list string) int {
+	n := 0
+	for key, i := range r.st.Images {
+		if key.List == list && i.Published {
+			n++
+		}
+	}
+	return n
 }
 
 // subscriptionStatus sums up one subscription.

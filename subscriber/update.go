@@ -349,7 +349,7 @@ func (r *run) acceptList(row *metadata.Subscription, a answer, news bool) error 
 		return err
 	}
 	if err := r.cache.WriteList(row.List, raw); err != nil {
-		return fmt.Errorf("cache: list %s: %w", row.List, err)
+		return err
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package subscriber
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"vouch/cache"
@@ -48,7 +47,7 @@ func (r *run) withdraw(ctx context.Context, leaves []leave) error {
 		d.row.Published = false
 	}
 	if err := r.cache.Sync(); err != nil {
-		return fmt.Errorf("cache: %w", err)
+		return err
 	}
 	if err := r.writeIndex(); err != nil {
 		return err
@@ -61,7 +60,7 @@ func (r *run) withdraw(ctx context.Context, leaves []leave) error {
 		}
 	}
 	if err := r.cache.Sync(); err != nil {
-		return fmt.Errorf("cache: %w", err)
+		return err
 	}
 	if err := r.sealUnused(deps); err != nil {
 		return err
@@ -108,11 +107,11 @@ func (r *run) passOnRevocation(data *event.ImageData) {
 func (r *run) unpublish(d *departure) error {
 	kept, err := r.cache.Unpublish(d.key.ID, r.at)
 	if err != nil {
-		return fmt.Errorf("cache: unpublish %s: %w", d.key.ID, err)
+		return err
 	}
 	if d.typ == event.ImageCorrupt && kept != "" {
 		if err := r.cache.RemoveExpired(kept); err != nil {
-			return fmt.Errorf("cache: %w", err)
+			return err
 		}
 		kept = ""
 	}
@@ -134,12 +133,12 @@ func (r *run) sealUnused(deps []*departure) error {
 		}
 		if (d.typ == event.ImageBlocked || d.typ == event.ImageRevoked) && !used[digest] {
 			if _, err := r.cache.Seal(digest); err != nil && !notExist(err) {
-				return fmt.Errorf("cache: seal: %w", err)
+				return err
 			}
 			blob.Sealed = true
 			if d.gone.Kept != "" { // its own inode where names are copies
 				if err := r.cache.SealExpired(d.gone.Kept); err != nil && !notExist(err) {
-					return fmt.Errorf("cache: seal: %w", err)
+					return err
 				}
 			}
 		}

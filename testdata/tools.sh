@@ -10,6 +10,7 @@ say() { # program, package, what is left out
 say openssl openssl 'lists signed and verified by a second implementation'
 say nginx nginx-light 'a real web server as origin'
 say strace strace 'faults injected into system calls'
+say mkfs.xfs xfsprogs 'reflinks on a real file system (as root)'
 say shellcheck shellcheck 'lint of the shell scripts'
 if [ ! -d /etc/grid-security/certificates ]; then
 	echo 'skipped without /etc/grid-security/certificates: the real IGTF trust anchors'
