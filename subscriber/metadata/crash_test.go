@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -172,5 +173,19 @@ func TestF13_OneDeathWhileOpening(t *testing.T) {
 		db := reopen(t, dir)
 		loaded(t, db)
 		closed(t, db)
+	}
+}
+
+// F-01: killed between creating a log and giving it its size.
+func TestF01_KilledWhileCreatingALog(t *testing.T) {
+	_, killed, held := victim(t)
+	for _, name := range []string{"00099.mem", "000099.vlog"} {
+		if err := os.WriteFile(filepath.Join(killed, tree, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := loaded(t, reopen(t, killed))
+	if want, ok := held[s.Meta.Seq]; !ok || sumOf(s) != want {
+		t.Errorf("transaction %d: other content", s.Meta.Seq)
 	}
 }

@@ -97,6 +97,9 @@ func (db *DB) start() error {
 	if err := checkFiles(db.dir); err != nil {
 		return err
 	}
+	if err := dropUnborn(filepath.Join(db.dir, tree)); err != nil {
+		return err
+	}
 	if err := beginAttempt(db.dir); err != nil {
 		return err
 	}

@@ -73,6 +73,29 @@ func unlock(f *os.File) error {
 	return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
 }
 
+// dropUnborn removes logs of no length. Badger creates a log and then gives it
+// its size; killed in between it leaves one that it refuses to open. Nothing
+// was ever written to it: a log that lost its content to damage is noticed by
+// the transactions that are missing.
+func dropUnborn(tree string) error {
+	entries, err := os.ReadDir(tree)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if ext := filepath.Ext(e.Name()); ext != ".mem" && ext != ".vlog" {
+			continue
+		}
+		if info, err := e.Info(); err != nil || info.Size() > 0 {
+			continue
+		}
+		if err := os.Remove(filepath.Join(tree, e.Name())); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // inspect refuses a tree without a MANIFEST: badger would take the store for
 // a new one and delete its tables. Badger creates the MANIFEST before and
 // atomically, so a crash cannot leave such a tree.
