@@ -17,8 +17,11 @@ const (
 	sealName    = "sealed"  // the tree's files at the last Close
 )
 
-// maxAttempts is how often in a row the process may die while opening.
-const maxAttempts = 2
+// maxAttempts is how often in a row the process may die while opening. Damage
+// that kills badger is nearly always found before badger sees it (checkFiles);
+// an operator's kill -9 or a machine that runs out of memory is not damage, and
+// must not cost a rebuild when it strikes twice.
+const maxAttempts = 8
 
 // room is ErrNoSpace when too little is free in dir's file system.
 func room(dir string) error {
