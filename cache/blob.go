@@ -34,8 +34,8 @@ func (s *Store) Blobs() ([]Digest, error) {
 	}
 	var digests []Digest
 	for _, b := range buckets {
-		dir := sha512Dir + "/" + b.Name()
-		if classify(dir, b.Type()) != layout {
+		dir := sha512Dir + "/" + b.name
+		if classify(dir, b.typ) != layout {
 			continue
 		}
 		names, err := s.names(dir, blob)

@@ -9,7 +9,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // wrap says which subject an error is about, and adds ErrNoSpace where the
@@ -204,9 +208,43 @@ func (s *Store) readable(write func(io.Writer) error) func(*os.File) error {
 	}
 }
 
+// entry is a name in a directory, and the type of what has it.
+type entry struct {
+	name string
+	typ  fs.FileMode
+}
+
 // list returns what stands in a directory, sorted by name.
-func (s *Store) list(dir string) ([]fs.DirEntry, error) {
-	return fs.ReadDir(s.root.FS(), dir)
+//
+// A file that an os.Root opened asks for the status of everything it lists: in
+// a large cache those are most of a run's system calls, for nothing. So a
+// duplicate is read, which knows no Root.
+func (s *Store) list(dir string) ([]entry, error) {
+	d, err := s.root.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	dup := -1
+	if err := control(d, func(fd int) (err error) {
+		dup, err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
+		return err
+	}); err != nil {
+		return nil, err
+	}
+	// The name serves only file systems that do not tell types.
+	plain := os.NewFile(uintptr(dup), filepath.Join(s.root.Name(), dir))
+	defer plain.Close()
+	found, err := plain.ReadDir(-1)
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]entry, len(found))
+	for i, e := range found {
+		entries[i] = entry{e.Name(), e.Type()}
+	}
+	slices.SortFunc(entries, func(a, b entry) int { return strings.Compare(a.name, b.name) })
+	return entries, nil
 }
 
 // names returns the base names in a directory that are of a kind.
@@ -217,8 +255,8 @@ func (s *Store) names(dir string, k kind) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if classify(dir+"/"+e.Name(), e.Type()) == k {
-			names = append(names, e.Name())
+		if classify(dir+"/"+e.name, e.typ) == k {
+			names = append(names, e.name)
 		}
 	}
 	return names, nil

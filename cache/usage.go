@@ -38,10 +38,14 @@ func (s *Store) Usage() (Usage, error) {
 	tallies := map[kind]*Tally{
 		blob: &u.Blobs, endorsed: &u.Endorsed, expired: &u.Expired, partial: &u.Partial, foreign: &u.Foreign,
 	}
-	err := s.walk(func(path string, k kind, fi fs.FileInfo) error {
+	err := s.walk(func(path string, k kind, status func() (fs.FileInfo, error)) error {
 		t := tallies[k]
 		if t == nil {
 			return nil
+		}
+		fi, err := status()
+		if err != nil {
+			return ignoreGone(err)
 		}
 		t.Count++
 		seen := ours
@@ -100,7 +104,7 @@ func ignoreGone(err error) error {
 // path. Nothing of it is ever followed or deleted.
 func (s *Store) Foreign() ([]string, error) {
 	var paths []string
-	err := s.walk(func(path string, k kind, _ fs.FileInfo) error {
+	err := s.walk(func(path string, k kind, _ func() (fs.FileInfo, error)) error {
 		if k == foreign {
 			paths = append(paths, path)
 		}
@@ -110,25 +114,29 @@ func (s *Store) Foreign() ([]string, error) {
 }
 
 // walk visits everything in the cache but our own directories, blobs before
-// the other names of their inodes. It enters no foreign directory.
-func (s *Store) walk(visit func(path string, k kind, fi fs.FileInfo) error) error {
+// the other names of their inodes. It enters no foreign directory. Status is
+// asked of the kernel only when visit wants it.
+func (s *Store) walk(visit func(path string, k kind, status func() (fs.FileInfo, error)) error) error {
 	return s.walkDir(".", visit)
 }
 
-func (s *Store) walkDir(dir string, visit func(path string, k kind, fi fs.FileInfo) error) error {
+func (s *Store) walkDir(dir string, visit func(path string, k kind, status func() (fs.FileInfo, error)) error) error {
 	entries, err := s.list(dir)
 	if err != nil {
 		return err
 	}
+	here, err := s.root.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer here.Close()
 	for _, e := range entries {
-		at := path.Join(dir, e.Name())
-		k := classify(at, e.Type())
+		at := path.Join(dir, e.name)
+		k := classify(at, e.typ)
 		if k == layout {
 			err = s.walkDir(at, visit)
-		} else if fi, gone := e.Info(); gone != nil {
-			err = ignoreGone(gone)
 		} else {
-			err = visit(at, k, fi)
+			err = visit(at, k, func() (fs.FileInfo, error) { return here.Lstat(e.name) })
 		}
 		if err != nil {
 			return err

@@ -98,6 +98,10 @@ func (c *Client) Close() {
 	c.public.CloseIdleConnections()
 }
 
+// idlePerHost keeps the connections of a whole round of lists from one server:
+// with the library's two, most of sixteen would be made anew each time.
+const idlePerHost = 16
+
 // transport speaks HTTP/1.1 only, never decodes, and asks no environment.
 func transport(roots *x509.CertPool, idle time.Duration, dial func(context.Context, string, string) (net.Conn, error)) *http.Transport {
 	return &http.Transport{
@@ -108,6 +112,7 @@ func transport(roots *x509.CertPool, idle time.Duration, dial func(context.Conte
 		MaxResponseHeaderBytes: maxHeader,
 		ReadBufferSize:         readBuffer,
 		IdleConnTimeout:        90 * time.Second,
+		MaxIdleConnsPerHost:    idlePerHost,
 		DisableCompression:     true,
 	}
 }
