@@ -33,6 +33,23 @@ func clone(dst, src *os.File) error {
 	})
 }
 
+// setDirect has a file's reads and writes pass by the page cache, or go through
+// it again. Many file systems cannot.
+func setDirect(f *os.File, on bool) error {
+	return control(f, func(fd int) error {
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+		if err != nil {
+			return err
+		}
+		flags &^= unix.O_DIRECT
+		if on {
+			flags |= unix.O_DIRECT
+		}
+		_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFL, flags)
+		return err
+	})
+}
+
 // datasync makes a file's content durable, and what is needed to read it.
 func datasync(f *os.File) error { return control(f, unix.Fdatasync) }
 

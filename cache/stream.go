@@ -9,6 +9,8 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+
+	"golang.org/x/sys/unix"
 )
 
 const (
@@ -18,6 +20,11 @@ const (
 	// A crash loses what came after the last checkpoint that is on disk, and
 	// that may be the one before the newest: half of what we promise.
 	checkpointEvery = Checkpoint/2 - ringSize*bufferSize/2
+
+	// No file system asks for more where a direct write begins and ends; the
+	// memory of so large a buffer is aligned by the runtime, and were it not,
+	// the kernel would say so.
+	directAlign = 4 << 10
 
 	maxEmptyReads = 100
 )
@@ -247,9 +254,11 @@ func (s *stream) hashAll(r *ring) {
 }
 
 func (s *stream) writeAll(r *ring) {
+	w := writer{file: s.file}
+	defer w.bypass(false)
 	for b := range r.toWrite {
 		if s.err() == nil {
-			if _, err := s.file.WriteAt(b.data, b.at); err != nil {
+			if err := w.write(b); err != nil {
 				s.fail(err)
 			}
 		}
@@ -259,6 +268,41 @@ func (s *stream) writeAll(r *ring) {
 			r.written <- end
 		}
 	}
+}
+
+// A writer puts buffers into a file. Copying them to the page cache first costs
+// the processor as much as hashing them does, and nobody reads them from there
+// soon: so whole buffers pass it by, where the file system lets them.
+type writer struct {
+	file      *os.File
+	bypassing bool // the file's descriptor is in that state now
+	refused   bool // the file system does not let us
+}
+
+func (w *writer) write(b *buffer) error {
+	whole := len(b.data) == cap(b.data) && b.at%directAlign == 0
+	if w.bypass(whole && !w.refused); w.bypassing {
+		_, err := w.file.WriteAt(b.data, b.at)
+		if !errors.Is(err, unix.EINVAL) {
+			return err
+		}
+		w.refused = true
+		w.bypass(false)
+	}
+	_, err := w.file.WriteAt(b.data, b.at)
+	return err
+}
+
+// bypass has writes go past the page cache, or through it.
+func (w *writer) bypass(on bool) {
+	if on == w.bypassing {
+		return
+	}
+	if err := setDirect(w.file, on); err != nil {
+		w.refused = true
+		return
+	}
+	w.bypassing = on
 }
 
 // keepAll saves checkpoints. A hash state tells of bytes that went past, not
