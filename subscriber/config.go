@@ -1,6 +1,9 @@
 package subscriber
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"io/fs"
 	"net/netip"
 	"time"
@@ -113,6 +116,14 @@ type Block struct {
 	Reason   string    `json:"reason"`
 	Until    time.Time `json:"until,omitzero"`
 	File     string    `json:"-"` // where it was read from
+}
+
+// BlocksDigest names a set of blocks: a run acknowledges in the status which
+// one it has acted on.
+func BlocksDigest(blocks []Block) string {
+	data, _ := json.Marshal(blocks)
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
 }
 
 // ActiveAt reports whether the block counts at an instant.

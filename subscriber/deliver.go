@@ -18,6 +18,8 @@ const (
 	backoffFirst   = time.Second
 	backoffLast    = 15 * time.Minute
 	announceBudget = 30 * time.Second
+
+	deadLetter = "dead-letter" // code of the problem
 )
 
 func (r *run) place() event.Place {
@@ -217,15 +219,22 @@ func (r *run) failed(row *metadata.Event, d metadata.Delivery, a attempt) metada
 	}
 	d.Dead, d.Next = true, time.Time{}
 	r.report.Events.Dead++
-	r.problem("critical", "handler "+a.handler, "dead-letter", string(row.Event.Type)+" of "+row.Event.Subject+": "+d.Error, "mend the handler, then: vouch event retry "+row.Event.ID)
+	r.problem("critical", "handler "+a.handler, deadLetter, string(row.Event.Type)+" of "+row.Event.Subject+": "+d.Error, "mend the handler, then: vouch event retry "+row.Event.ID)
 	return d
 }
 
 // deliver waits until everything posted so far was tried.
-func (r *run) deliver() error {
+func (r *run) deliver(ctx context.Context) error {
 	for r.courier.open > 0 {
-		if err := r.settleAttempt(<-r.courier.out); err != nil {
-			return err
+		select {
+		case a := <-r.courier.out:
+			if err := r.settleAttempt(a); err != nil {
+				return err
+			}
+		case <-r.tick.C:
+			if err := r.heedBlocks(ctx); err != nil {
+				return err
+			}
 		}
 	}
 	r.countPending()

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"vouch/cache"
 	"vouch/imagelist/verdict"
@@ -43,7 +42,7 @@ func (r *run) obtain(ctx context.Context, client *fetch.Client, wants []want) (e
 	defer wg.Wait()
 	defer cancel()
 	gate := r.newGate()
-	defer func() { err = errors.Join(err, r.forgetWithdrawn(gate.pruned)) }()
+	defer func() { err = errors.Join(err, r.forgetWithdrawn(gate.pruned), r.forgetBlobs(gate.freed)) }()
 	for range max(1, r.cfg.Fetch.Concurrency) {
 		wg.Go(func() {
 			for group := range work {
@@ -56,14 +55,12 @@ func (r *run) obtain(ctx context.Context, client *fetch.Client, wants []want) (e
 		})
 	}
 	defer close(work)
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
 	flight := 0
 	for len(missing) > 0 || flight > 0 || len(ready) > 0 {
 		if len(ready) > 0 && (flight == 0 && len(missing) == 0 || len(ready) >= publishBatch) {
 			n := min(len(ready), publishBatch)
 			slices.SortFunc(ready, func(a, b want) int { return strings.Compare(a.key.ID, b.key.ID) })
-			if err := r.publish(ctx, ready[:n]); err != nil {
+			if err := r.publishAllowed(ctx, ready[:n]); err != nil {
 				return err
 			}
 			ready = ready[n:]
@@ -82,23 +79,21 @@ func (r *run) obtain(ctx context.Context, client *fetch.Client, wants []want) (e
 			if a.err != nil {
 				return a.err
 			}
-			ok, err := r.land(a)
-			if err != nil {
+			if err := r.land(a); err != nil {
 				return err
 			}
-			ready = append(ready, ok...)
+			if a.rej == nil {
+				ready = append(ready, a.wants...)
+			}
 		case a := <-r.outcomes():
 			if err := r.settleAttempt(a); err != nil {
 				return err
 			}
-		case <-tick.C:
-			if err := r.publish(ctx, ready); err != nil {
+		case <-r.tick.C:
+			if err := r.publishAllowed(ctx, ready); err != nil {
 				return err
 			}
 			ready = nil
-			if err := r.heedBlocks(ctx); err != nil {
-				return err
-			}
 		case <-ctx.Done():
 			return fmt.Errorf("stopped; partial downloads are kept: %w", ctx.Err())
 		}
@@ -161,8 +156,8 @@ func (r *run) haveBlob(ctx context.Context, w want) bool {
 	return true
 }
 
-// land takes an arrival into the picture: images to publish, or failures.
-func (r *run) land(a arrival) ([]want, error) {
+// land takes an arrival into the picture: a blob, or failures.
+func (r *run) land(a arrival) error {
 	if a.rej == nil {
 		r.st.Blobs[a.wants[0].digest] = a.blob
 		for i, w := range a.wants {
@@ -172,7 +167,7 @@ func (r *run) land(a arrival) ([]want, error) {
 			}
 		}
 		r.report.Download += a.transfer.Downloaded
-		return r.stillAllowed(a.wants), nil
+		return nil
 	}
 	for _, w := range a.wants {
 		r.fail(w, a.rej.Code, a.rej.Detail)
@@ -180,7 +175,16 @@ func (r *run) land(a arrival) ([]want, error) {
 			r.st.Images[w.key].Mismatch++
 		}
 	}
-	return nil, r.commitFailures(a.wants)
+	return r.commitFailures(a.wants)
+}
+
+// publishAllowed looks at the site's blocks once more and publishes what they
+// leave: a block that was acknowledged is never overtaken by a download.
+func (r *run) publishAllowed(ctx context.Context, batch []want) error {
+	if err := r.heedBlocks(ctx); err != nil {
+		return err
+	}
+	return r.publish(ctx, r.stillAllowed(batch))
 }
 
 // stillAllowed drops images that were blocked while they were downloaded.
@@ -326,9 +330,11 @@ func rejectionOf(err error) *verdict.Rejection {
 	return nil
 }
 
-// heedBlocks reads the site's blocks again and withdraws what they say.
+// heedBlocks reads the site's blocks again, withdraws what they say, and
+// acknowledges them in the status. It is called each second while a run waits
+// for something, and before anything is published.
 func (r *run) heedBlocks(ctx context.Context) error {
-	if r.cfg.Reload == nil {
+	if r.cfg.Reload == nil || r.dry {
 		return nil
 	}
 	blocks, err := r.cfg.Reload()
@@ -336,7 +342,7 @@ func (r *run) heedBlocks(ctx context.Context) error {
 		r.log.Warn("blocks: not read again", "error", err)
 		return nil
 	}
-	if sameBlocks(blocks, r.cfg.Blocks) {
+	if slices.Equal(blocks, r.cfg.Blocks) {
 		return nil
 	}
 	r.cfg.Blocks = blocks
@@ -353,16 +359,4 @@ func (r *run) heedBlocks(ctx context.Context) error {
 		return err
 	}
 	return r.writeStatus()
-}
-
-func sameBlocks(a, b []Block) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }

@@ -12,7 +12,8 @@ import (
 // be writable by somebody else with the owner's or root's rights: any
 // difference has the bytes hashed again before the next index names them.
 func (r *run) inspect(ctx context.Context) error {
-	var touched []cache.Digest
+	var touched, pruned []cache.Digest
+	used := r.publishedDigests()
 	for d, b := range r.st.Blobs {
 		stamp, err := r.cache.Stat(d)
 		if err == nil && stamp == b.Stamp {
@@ -27,6 +28,8 @@ func (r *run) inspect(ctx context.Context) error {
 		case err == nil:
 			b.Stamp, b.Checked = stamp, r.at
 			touched = append(touched, d)
+		case notExist(err) && !used[d]:
+			pruned = append(pruned, d) // and we died before the row went
 		case notExist(err):
 			r.lost(d, "its bytes are gone from the cache")
 		case errors.Is(err, cache.ErrCorrupt), errors.Is(err, cache.ErrSize):
@@ -39,6 +42,9 @@ func (r *run) inspect(ctx context.Context) error {
 		}
 	}
 	if err := r.inspectNames(&touched); err != nil {
+		return err
+	}
+	if err := r.forgetBlobs(pruned); err != nil {
 		return err
 	}
 	return r.commitEach(len(touched), func(tx *metadata.Tx, i int) { tx.PutBlob(touched[i], r.st.Blobs[touched[i]]) })
@@ -70,12 +76,27 @@ func (r *run) inspectNames(touched *[]cache.Digest) error {
 		if r.dry {
 			continue
 		}
+		interrupted := err == nil && r.isBlob(stamp.Ino)
 		if i.Name, err = r.cache.Publish(key.ID, d); err != nil {
 			return err
 		}
 		r.restamp(d)
 		*touched = append(*touched, d)
+		if interrupted {
+			continue // our own update, killed before its transaction
+		}
 		r.problem("warning", "cache", "name", cache.EndorsedPath(key.ID)+" was changed or removed; restored", "find out who writes to the cache")
 	}
 	return nil
+}
+
+// isBlob says whether an inode is one of the cache's own blobs.
+func (r *run) isBlob(ino uint64) bool {
+	blobs, _ := r.cache.Blobs()
+	for _, d := range blobs {
+		if s, err := r.cache.Stat(d); err == nil && s.Ino == ino {
+			return true
+		}
+	}
+	return false
 }

@@ -121,7 +121,7 @@ func Retry(ctx context.Context, c *Config, o Options, ids []string) (EventCount,
 		}
 		r.startCourier(ctx)
 		r.postPending()
-		if err := r.deliver(); err != nil {
+		if err := r.deliver(ctx); err != nil {
 			return err
 		}
 		count = r.report.Events

@@ -125,20 +125,18 @@ func (r *run) result(key metadata.ImageKey, version, result, reason, detail stri
 	return res
 }
 
-// wishes goes through every list in good standing.
+// wishes goes through every list in good standing that is followed. It also
+// notes for which lists the answer is known, and the entries nobody can name.
 func (r *run) wishes() map[metadata.ImageKey]wish {
 	out := map[metadata.ImageKey]wish{}
-	for i := range r.cfg.Subscriptions {
-		sub := &r.cfg.Subscriptions[i]
-		row := r.st.Subs[sub.Name]
-		if row == nil {
-			continue
-		}
-		list := r.st.Lists[row.List]
-		if list == nil || list.Entry.Subscription != sub.Name || !r.standings[row.List].good {
+	r.nameless, r.wishing = nil, map[string]bool{}
+	for id, list := range r.st.Lists {
+		sub := r.subscription(list.Entry.Subscription)
+		if sub == nil || !r.standings[id].good || r.pinnedElsewhere(list) {
 			continue
 		}
 		if content := r.content(list); content != nil {
+			r.wishing[id] = true
 			r.wishesOf(out, sub, list, content)
 		}
 	}
@@ -157,8 +155,7 @@ func (r *run) wishesOf(out map[metadata.ImageKey]wish, sub *Subscription, list *
 	}
 	for _, e := range content.Refused {
 		if e.Identifier == "" {
-			r.problem("warning", sub.Name, string(verdict.MalformedEntry), e.Field+": "+e.Detail, "ask the endorser to correct the list; its other images are unaffected")
-			r.report.malformed++
+			r.nameless = append(r.nameless, Problem{Severity: "warning", Subject: sub.Name, Code: string(verdict.MalformedEntry), Detail: e.Field + ": " + e.Detail, Hint: HintFor(verdict.MalformedEntry)})
 			continue
 		}
 		key := metadata.ImageKey{List: id, ID: string(e.Identifier)}
@@ -233,7 +230,7 @@ func (r *run) leaving(key metadata.ImageKey, row *metadata.Image, w wish, wished
 		l.typ, l.reason, l.detail, l.config = event.ImageDeselected, reasonDeselected, "no subscription follows its list", !r.removalAccepted(row.Entry.Subscription)
 	case r.outdated(row, w, wished):
 		l.typ, l.reason, l.detail = event.ImageExpired, string(verdict.ImageExpired), "the image's own date has passed"
-	case !r.standings[key.List].good:
+	case !r.wishing[key.List]:
 		return nil // in doubt: kept as it is
 	case !wished:
 		l.typ, l.reason, l.detail = event.ImageRevoked, reasonRemoved, "the endorser's list no longer names it"

@@ -60,6 +60,14 @@ func (r *run) forgetWithdrawn(keys []metadata.WithdrawnKey) error {
 	return r.commitEach(len(keys), func(tx *metadata.Tx, i int) { tx.DeleteWithdrawn(keys[i]) })
 }
 
+// forgetBlobs deletes rows of blobs that are gone.
+func (r *run) forgetBlobs(gone []cache.Digest) error {
+	for _, d := range gone {
+		delete(r.st.Blobs, d)
+	}
+	return r.commitEach(len(gone), func(tx *metadata.Tx, i int) { tx.DeleteBlob(gone[i]) })
+}
+
 // pruneBlobs removes blobs that no published, wanted or recently withdrawn
 // image stands on.
 func (r *run) pruneBlobs(rep *PruneReport) error {
@@ -92,9 +100,8 @@ func (r *run) pruneBlobs(rep *PruneReport) error {
 		}
 		rep.Removed++
 		gone = append(gone, d)
-		delete(r.st.Blobs, d)
 	}
-	if err := r.commitEach(len(gone), func(tx *metadata.Tx, i int) { tx.DeleteBlob(gone[i]) }); err != nil {
+	if err := r.forgetBlobs(gone); err != nil {
 		return err
 	}
 	if err := r.cache.PruneQuarantine(r.at.Add(-r.cfg.Cache.KeepExpired)); err != nil {
@@ -178,8 +185,12 @@ func (r *run) dropUnsubscribed() error {
 			return err
 		}
 	}
+	following := map[string]bool{}
+	for _, l := range r.st.Lists {
+		following[l.Entry.Subscription] = true // something of it is still published
+	}
 	for name := range r.st.Subs {
-		if r.subscription(name) != nil {
+		if r.subscription(name) != nil || following[name] {
 			continue
 		}
 		delete(r.st.Subs, name)

@@ -22,7 +22,9 @@ func (r *run) publish(ctx context.Context, batch []want) error {
 	}
 	rows := make([]*metadata.Image, len(batch))
 	replaced := make([]*metadata.Withdrawn, len(batch))
-	for i, w := range batch {
+	for i := range batch {
+		batch[i].replaces = r.replacing(batch[i])
+		w := batch[i]
 		var err error
 		if w.replaces == "" {
 			r.announceAvailable(ctx, w)
@@ -49,6 +51,15 @@ func (r *run) publish(ctx context.Context, batch []want) error {
 		return err
 	}
 	return r.flushLog()
+}
+
+// replacing is what the image's name leads to now, if that is something else:
+// the plan may be hours old, and a block may have come in between.
+func (r *run) replacing(w want) string {
+	if row := r.st.Images[w.key]; row != nil && row.Published {
+		return row.Entry.SHA512
+	}
+	return ""
 }
 
 // retain keeps the old bytes of an update under expired/ before their name

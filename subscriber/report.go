@@ -20,8 +20,6 @@ type Report struct {
 	HeldBack   []ImageResult `json:"held_back,omitempty"` // withdrawals of a configuration change that wait for --accept-withdrawals
 	Problems   []Problem     `json:"problems,omitempty"`  // what is wrong beside lists and images
 	Exit       int           `json:"exit"`
-
-	malformed int // entries without a usable identifier
 }
 
 // ListResult is the outcome for one subscription.

@@ -44,6 +44,8 @@ type run struct {
 	anchors *trust.Store
 	noTrust *verdict.Rejection // why nothing new can be believed in this run
 
+	nameless  []Problem               // refused entries that have no usable identifier
+	wishing   map[string]bool         // lists whose wishes are known
 	judged    map[string]*judgement   // by message digest
 	standings map[string]standing     // by list identifier
 	corrupt   map[cache.Digest]string // what inspect found broken, and how
@@ -52,6 +54,7 @@ type run struct {
 	accept    bool                     // withdrawals of a changed configuration are accepted
 	held      bool                     // and some are held back
 
+	tick    *time.Ticker // when to look at the site's blocks again
 	courier *courier
 	fresh   []uint64 // events not handed to the courier yet
 	shown   int      // events emitted when the status was written last
@@ -79,6 +82,7 @@ func open(ctx context.Context, c *Config, o Options, how opening) (_ *run, joine
 		judged: map[string]*judgement{}, standings: map[string]standing{}, corrupt: map[cache.Digest]string{},
 		results: map[metadata.ImageKey]*ImageResult{}, budget: map[string]time.Duration{},
 	}
+	r.tick = time.NewTicker(time.Second)
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
@@ -102,6 +106,7 @@ func open(ctx context.Context, c *Config, o Options, how opening) (_ *run, joine
 			r.close()
 		}
 	}()
+	sweepTemps(c.StateDir)
 	if err := enoughSpace(c.StateDir); err != nil {
 		return nil, "", err
 	}
@@ -137,6 +142,7 @@ func (r *run) openCache() error {
 // close ends the run. Errors of closing badger are not lost: a transaction
 // that returned was already on disk.
 func (r *run) close() {
+	r.tick.Stop()
 	r.dismissCourier()
 	if r.elog != nil {
 		r.elog.Close()

@@ -63,7 +63,7 @@ func (r *run) status() *Status {
 		LastSync: r.st.Meta.LastSync, LastExit: r.exit(),
 		Subscriptions: []SubscriptionStatus{}, Images: r.imageStatus(), Withdrawn: []WithdrawnStatus{},
 		Handlers: []HandlerStatus{}, Deliveries: []DeliveryStatus{}, Problems: []Problem{},
-		Trust: TrustStatus{Path: r.cfg.Trust.Anchors}, Cache: r.cacheStatus(),
+		Trust: TrustStatus{Path: r.cfg.Trust.Anchors}, Cache: r.cacheStatus(), Blocks: BlocksDigest(r.cfg.Blocks),
 	}
 	if r.anchors != nil {
 		s.Trust.Anchors, s.Trust.CRLs = r.anchors.Count()
@@ -75,10 +75,14 @@ func (r *run) status() *Status {
 	for i := range r.cfg.Subscriptions {
 		sub := r.subscriptionStatus(&r.cfg.Subscriptions[i], counts[r.cfg.Subscriptions[i].Name])
 		s.Subscriptions = append(s.Subscriptions, sub)
-		s.Problems = append(s.Problems, problemsOf(sub)...)
+		s.Problems = append(s.Problems, r.problemsOf(sub)...)
 	}
 	s.Problems = append(s.Problems, imageProblems(s.Images)...)
-	s.Problems = append(s.Problems, r.report.Problems...)
+	for _, p := range append(r.report.Problems, r.nameless...) {
+		if p.Code != deadLetter { // summed up below, with those of earlier runs
+			s.Problems = append(s.Problems, p)
+		}
+	}
 	r.withdrawnStatus(s)
 	r.deliveryStatus(s)
 	return s
@@ -189,13 +193,15 @@ func (r *run) weaker(sub *Subscription) []string {
 }
 
 // problemsOf turns a subscription's state into what is wrong and what to do.
-func problemsOf(s SubscriptionStatus) []Problem {
+func (r *run) problemsOf(s SubscriptionStatus) []Problem {
 	p := Problem{Severity: "critical", Subject: s.Name, Code: s.Reason, Detail: s.Detail, Since: s.FailingSince, Hint: HintFor(verdict.Code(s.Reason))}
 	switch s.State {
 	case "ok", "new":
 		return nil
 	case "unreachable":
-		p.Severity = "warning"
+		if !r.alarming(r.st.Subs[s.Name]) {
+			p.Severity = "warning"
+		}
 	}
 	return []Problem{p}
 }
@@ -320,7 +326,7 @@ func (r *run) deliveryStatus(s *Status) {
 	for _, h := range r.cfg.Handlers {
 		s.Handlers = append(s.Handlers, *sums[h.Name])
 		if sum := sums[h.Name]; sum.Dead > 0 {
-			s.Problems = append(s.Problems, Problem{Severity: "critical", Subject: "handler " + h.Name, Code: "dead-letter", Detail: fmt.Sprintf("%d events were given up", sum.Dead), Hint: "vouch event ls --dead shows them; mend the handler, then: vouch event retry"})
+			s.Problems = append(s.Problems, Problem{Severity: "critical", Subject: "handler " + h.Name, Code: deadLetter, Detail: fmt.Sprintf("%d events were given up", sum.Dead), Hint: "vouch event ls --dead shows them; mend the handler, then: vouch event retry"})
 		}
 	}
 }

@@ -21,6 +21,7 @@ type gate struct {
 	used   int64
 	spare  []spare // prunable, oldest first
 	pruned []metadata.WithdrawnKey
+	freed  []cache.Digest
 	err    error
 }
 
@@ -135,7 +136,7 @@ func (g *gate) prune(wanted cache.Digest) bool {
 		if err := g.store.RemoveBlob(s.digest); err != nil && !notExist(err) {
 			g.err = err
 		}
-		g.pruned = append(g.pruned, s.keys...)
+		g.pruned, g.freed = append(g.pruned, s.keys...), append(g.freed, s.digest)
 		g.used -= s.size
 		return true
 	}

@@ -67,6 +67,17 @@ func replaceFile(path string, data []byte, mode fs.FileMode, gid int) (err error
 	return syncDir(filepath.Dir(path))
 }
 
+// sweepTemps removes what a killed replaceFile left. Only the holder of the
+// lock may call it.
+func sweepTemps(stateDir string) {
+	for _, pattern := range []string{".tmp-*", evidence + "/.tmp-*", evidence + "/*/.tmp-*", removedDir + "/.tmp-*"} {
+		left, _ := filepath.Glob(filepath.Join(stateDir, pattern))
+		for _, path := range left {
+			os.Remove(path)
+		}
+	}
+}
+
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

@@ -24,6 +24,7 @@ type Status struct {
 	Trust         TrustStatus          `json:"trust"`
 	Cache         CacheStatus          `json:"cache"`
 	Problems      []Problem            `json:"problems"`
+	Blocks        string               `json:"blocks"` // BlocksDigest of what was acted on
 }
 
 // SubscriptionStatus is one subscription as of the snapshot.

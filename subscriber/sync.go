@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sort"
 	"time"
 
@@ -283,7 +284,7 @@ func (r *run) conclude(ctx context.Context) (*Report, error) {
 	if err := r.writeStatus(); err != nil {
 		return nil, err
 	}
-	if err := r.deliver(); err != nil {
+	if err := r.deliver(ctx); err != nil {
 		return nil, err
 	}
 	if _, err := r.prune(); err != nil {
@@ -293,11 +294,11 @@ func (r *run) conclude(ctx context.Context) (*Report, error) {
 	if err := r.tellOnce(event.SyncFinished, event.SyncData{Session: r.session, Exit: &rep.Exit}); err != nil {
 		return nil, err
 	}
-	if err := r.deliver(); err != nil {
+	if err := r.deliver(ctx); err != nil {
 		return nil, err
 	}
 	rep.Events = r.report.Events
-	return rep, errors.Join(r.writeIndex(), r.writeLedger(), r.writeStatus(), r.writeReport(), r.writeSeal(), ctx.Err())
+	return rep, errors.Join(r.writeIndex(), r.writeLedger(), r.writeStatus(), r.writeReport(rep), r.writeSeal(), ctx.Err())
 }
 
 // commitRows writes the rows that judging touched.
@@ -358,9 +359,9 @@ func (r *run) reportOthers(subs []*Subscription, fetched map[string]bool) {
 	}
 }
 
-// finish closes the report.
+// finish makes the report of what is known now.
 func (r *run) finish() *Report {
-	rep := r.report
+	rep := *r.report
 	seen := map[string]bool{}
 	for _, i := range rep.Images {
 		seen[i.Subscription+"/"+i.Identifier] = i.Result == "withdrawn"
@@ -379,11 +380,12 @@ func (r *run) finish() *Report {
 		}
 		rep.Images = append(rep.Images, *res)
 	}
+	rep.Problems = slices.Concat(rep.Problems, r.nameless)
 	rep.Generation = r.st.Meta.Generation
 	rep.DryRun = r.dry
 	rep.Finished = r.at.Add(time.Since(r.begun)).UTC()
 	rep.Exit = r.exit()
-	return rep
+	return &rep
 }
 
 // exit is the honest status of contract §1.
@@ -397,23 +399,23 @@ func (r *run) exit() int {
 			return 3
 		}
 	}
-	for _, i := range r.report.Images {
+	for _, i := range r.results {
 		if i.Result == "failed" {
 			return 3
 		}
 	}
-	if r.held || r.report.malformed > 0 || r.report.Events.Dead > 0 || len(r.corrupt) > 0 || r.clockBehind() {
+	if r.held || len(r.nameless) > 0 || r.report.Events.Dead > 0 || len(r.corrupt) > 0 || r.clockBehind() {
 		return 3
 	}
 	return 0
 }
 
 // writeReport leaves the report for those who joined this run.
-func (r *run) writeReport() error {
+func (r *run) writeReport(rep *Report) error {
 	data, err := json.Marshal(struct {
 		*Report
 		Run string `json:"run"`
-	}{r.report, r.lock.run})
+	}{rep, r.lock.run})
 	if err != nil {
 		return fmt.Errorf("report: %w", err)
 	}

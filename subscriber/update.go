@@ -79,6 +79,10 @@ func (r *run) refresh(ctx context.Context, client *fetch.Client, subs []*Subscri
 			if err := r.settleAttempt(a); err != nil {
 				return err
 			}
+		case <-r.tick.C:
+			if err := r.heedBlocks(ctx); err != nil {
+				return err
+			}
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -189,14 +193,18 @@ func (r *run) take(a answer) (*metadata.Subscription, error) {
 // takeFailure notes that no answer came. It is news after alarm_after.
 func (r *run) takeFailure(row *metadata.Subscription, a answer) error {
 	var fe *fetch.Error
-	if errors.As(a.err, &fe) && fe.Code != verdict.Fetch {
-		return r.takeRejection(row, a, verdict.Reject(fe.Code, "%s", a.err))
+	why := a.err.Error()
+	if errors.As(a.err, &fe) {
+		why = fmt.Sprintf("%s (%s)", fe.Detail, fe.URL)
+		if fe.Code != verdict.Fetch {
+			return r.takeRejection(row, a, verdict.Reject(fe.Code, "%s", why))
+		}
 	}
 	if row.Result = r.standingResult(row.List); row.Result != "" {
 		s := r.standings[row.List]
-		row.Reason, row.Detail = string(s.reason), s.detail+"; and the server gives no answer: "+a.err.Error()
+		row.Reason, row.Detail = string(s.reason), s.detail+"; and the server gives no answer: "+why
 	} else {
-		row.Result, row.Reason, row.Detail = "unreachable", string(verdict.Fetch), a.err.Error()
+		row.Result, row.Reason, row.Detail = "unreachable", string(verdict.Fetch), why
 	}
 	if row.FailingSince.IsZero() {
 		row.FailingSince = r.at

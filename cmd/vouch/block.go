@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -163,13 +164,9 @@ func (s *session) block(c *cli.Context) error {
 	if err := writeFileOver(b.File, raw); err != nil {
 		return fmt.Errorf("block: %w", err)
 	}
-	next, err := s.enforce(c.Context, conf, b)
-	var locked *subscriber.LockedError
-	if err != nil && !errors.As(err, &locked) {
-		return err
-	}
+	next, err := s.enforce(c.Context, conf)
 	if err != nil {
-		next = "not yet in force: " + err.Error() + "; its next run acts on it"
+		next = "not yet in force: " + err.Error() + "; the next vouch sync acts on it"
 	}
 	werr := s.result(blockDocument{"vouch/block/v1", b, b.File, err == nil, next}, func() error {
 		if !s.quiet || err != nil {
@@ -177,26 +174,34 @@ func (s *session) block(c *cli.Context) error {
 		}
 		return nil
 	})
-	if werr == nil && err != nil {
+	var locked *subscriber.LockedError
+	switch {
+	case werr != nil || err == nil:
+		return werr
+	case errors.As(err, &locked):
 		return status(exitOwned)
 	}
-	return werr
+	return status(exitRefused) // the file is written: "nothing was changed" would be wrong
 }
 
 // enforce makes a block effective now. A sync that is running reads blocks.d
-// again every few seconds, and is watched until it has acted. The error is a
-// *subscriber.LockedError when the other process did not.
-func (s *session) enforce(ctx context.Context, conf *configuration, b subscriber.Block) (next string, err error) {
-	next, err = s.pass(ctx)
-	var locked *subscriber.LockedError
-	if !errors.As(err, &locked) {
-		if next == "" {
-			next = "in force"
-		}
-		return next, err
+// again every second, and is watched until it acknowledges them; one that ends
+// meanwhile leaves the work to us. The error says why nothing acted.
+func (s *session) enforce(ctx context.Context, conf *configuration) (next string, err error) {
+	blocks, err := conf.Site.Reload()
+	if err != nil {
+		return "", err
 	}
-	for deadline := time.Now().Add(actWithin); time.Now().Before(deadline); {
-		if st, rerr := subscriber.ReadStatus(conf.Site.StateDir); rerr == nil && !anyUsable(st, b) {
+	for deadline := time.Now().Add(actWithin); ; {
+		next, err = s.pass(ctx)
+		if err == nil {
+			return cmp.Or(next, "in force"), nil
+		}
+		var locked *subscriber.LockedError
+		if !errors.As(err, &locked) || time.Now().After(deadline) {
+			return "", err
+		}
+		if st, serr := subscriber.ReadStatus(conf.Site.StateDir); serr == nil && st.Blocks == subscriber.BlocksDigest(blocks) {
 			return "in force", nil
 		}
 		select {
@@ -205,33 +210,10 @@ func (s *session) enforce(ctx context.Context, conf *configuration, b subscriber
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
-	return "", err
 }
 
 // actWithin is how long a running sync may take to act on a new block.
 const actWithin = 30 * time.Second
-
-// anyUsable says whether the snapshot still shows something as usable that the
-// block is of. It cannot know certificates, and says yes for them.
-func anyUsable(st *subscriber.Status, b subscriber.Block) bool {
-	if b.Cert != "" {
-		return true
-	}
-	signer := map[string]subscriber.SubscriptionStatus{}
-	for _, sub := range st.Subscriptions {
-		signer[sub.Name] = sub
-	}
-	for i := range st.Images {
-		m := &st.Images[i]
-		who := signer[m.Subscription]
-		named := b.Image == m.Identifier && b.Image != "" || b.SHA512 == m.SHA512 && b.SHA512 != "" || b.List == m.List && b.List != "" ||
-			b.Endorser != "" && b.Endorser == who.EndorserDN && (b.CA == "" || b.CA == who.EndorserCA)
-		if named && isUsable(m) {
-			return true
-		}
-	}
-	return false
-}
 
 func (s *session) unblock(c *cli.Context) error {
 	want, _, err := blockFromFlags(c, "unblock", time.Time{})
@@ -261,7 +243,7 @@ func (s *session) unblock(c *cli.Context) error {
 		return err
 	}
 	if next == "" {
-		next = "the next vouch sync brings back what lists still vouch for"
+		next = "what lists still vouch for and the cache still has is back; vouch sync fetches the rest"
 	}
 	return s.done(kind+" "+quoted(value)+" is no longer blocked", next)
 }

@@ -180,7 +180,7 @@ func (s *session) imageApprove() *cli.Command {
 		Name: "approve", Usage: "let a held image through", ArgsUsage: "ID",
 		Description: `With "new: hold" or "updates: hold" in a subscription's images, new images or
 new bytes wait until they are approved. --sha512 approves only these bytes;
-without it, whatever the list names for the identifier now and later.
+without it, exactly the bytes that the list names today.
 The next sync downloads and publishes it.
 
 Examples:

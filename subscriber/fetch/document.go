@@ -86,7 +86,24 @@ func (c *Client) document(ctx context.Context, who asker, d Doc) (*Document, err
 	if err != nil {
 		return nil, err
 	}
-	return &Document{Body: body, ETag: storable(a.Header.Get("ETag")), LastModified: storable(a.Header.Get("Last-Modified"))}, nil
+	doc := &Document{Body: body}
+	if settled(a.Header) {
+		doc.ETag, doc.LastModified = storable(a.Header.Get("ETag")), storable(a.Header.Get("Last-Modified"))
+	}
+	return doc, nil
+}
+
+// settled says whether validators can be trusted to change with the body. One
+// that was modified within the second it was sent in may be modified again in
+// it, and common servers make both validators from that time (RFC 9110
+// §8.8.2.2).
+func settled(h http.Header) bool {
+	modified, err := http.ParseTime(h.Get("Last-Modified"))
+	if err != nil {
+		return true // no such time in play
+	}
+	sent, err := http.ParseTime(h.Get("Date"))
+	return err == nil && sent.Sub(modified) >= time.Second
 }
 
 // readAll reads a body of 1 to limit bytes.

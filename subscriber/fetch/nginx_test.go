@@ -184,6 +184,24 @@ func TestNginx(t *testing.T) {
 		want(t, err, verdict.SizeMismatch, false)
 	})
 	t.Run("conditional", func(t *testing.T) {
+		touch := func(at time.Time) {
+			t.Helper()
+			if err := os.Chtimes(filepath.Join(n.dir, "www", "image"), at, at); err != nil {
+				t.Fatal(err)
+			}
+		}
+		before, err := os.Stat(filepath.Join(n.dir, "www", "image"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer touch(before.ModTime()) // its ETag is made of it
+		touch(time.Now().Add(time.Hour))
+		fresh, err := c.Document(ctx, list, Doc{})
+		want(t, err, "", false)
+		if fresh.ETag != "" || fresh.LastModified != "" {
+			t.Error("validators of a file that may change again within this second")
+		}
+		touch(time.Now().Add(-time.Hour))
 		doc, err := c.Document(ctx, list, Doc{})
 		want(t, err, "", false)
 		doc, err = c.Document(ctx, list, Doc{ETag: doc.ETag, LastModified: doc.LastModified})
