@@ -27,7 +27,10 @@ func (b *bench) subscriptions() error {
 			return err
 		}
 	}
-	conditional := b.conditional()
+	conditional, err := b.conditional()
+	if err != nil {
+		return err
+	}
 	medians, err := b.inTurn(
 		func() (cost, error) { return b.shell(conditional) },
 		func() (cost, error) { return sites[10].run("sync") },
@@ -51,17 +54,17 @@ func (b *bench) subscriptions() error {
 }
 
 // conditional asks for the same lists, all of which are unchanged.
-func (b *bench) conditional() string {
+func (b *bench) conditional() (string, error) {
 	var urls strings.Builder
 	for i := range lists {
 		fmt.Fprintf(&urls, "url = %s/%s\noutput = /dev/null\n", b.world.url, listName(i))
 	}
 	file := filepath.Join(b.dir, "urls")
 	if err := os.WriteFile(file, []byte(urls.String()), 0o644); err != nil {
-		return "false"
+		return "", err
 	}
 	since := published.Format("Mon, 02 Jan 2006 15:04:05 GMT")
-	return fmt.Sprintf("test $(curl -s --parallel -H 'If-Modified-Since: %s' -K %s -w '%%{http_code}\\n' | grep -c 304) = %d", since, file, lists)
+	return fmt.Sprintf("test $(curl -s --parallel -H 'If-Modified-Since: %s' -K %s -w '%%{http_code}\\n' | grep -c 304) = %d", since, file, lists), nil
 }
 
 func listName(n int) string { return fmt.Sprintf("small-%d.list", n) }

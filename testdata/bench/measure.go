@@ -32,7 +32,7 @@ func (b *bench) shell(line string) (cost, error) {
 // that an interrupt ends all of it in order.
 func (b *bench) measure(cmd *exec.Cmd) (cost, error) {
 	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = cmp.Or(cmd.Stdout, nil), &out
+	cmd.Stderr = &out // what it prints otherwise is thrown away
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
 	cmd.WaitDelay = 10 * time.Second
