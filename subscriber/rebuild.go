@@ -25,7 +25,7 @@ func (r *run) rebuild(ctx context.Context, dir string, known *ledger, why error)
 		r.db = nil
 	}
 	if why != nil {
-		aside, err := metadata.Aside(dir, r.at)
+		aside, err := metadata.Aside(dir, r.begun)
 		if err != nil {
 			return storage(err)
 		}

@@ -3,10 +3,13 @@ package metadata
 import (
 	"errors"
 	"fmt"
+	"log"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -123,7 +126,7 @@ func TestF14_SecondOpener(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "metadata")
 	holder := start(t, "hold", dir)
 	holder.line(t)
-	for range maxAttempts + 1 { // being refused is no attempt that died
+	for range 3 { // being refused is no attempt that died
 		if _, err := Open(dir); !errors.Is(err, ErrLocked) {
 			t.Fatalf("second opener: %v", err)
 		}
@@ -139,37 +142,58 @@ func TestF14_SecondOpener(t *testing.T) {
 	}
 }
 
-// dieChild dies the way log.Fatal inside badger would have it.
+// dieChild dies while opening: the way log.Fatal inside badger would have it,
+// or by a panic in a goroutine; or it is killed.
 func dieChild(dir string) error {
+	dir, how, _ := strings.Cut(dir, "?")
 	if _, err := Open(dir); err != nil {
 		return err
 	}
-	return errors.New("dying before Load")
+	switch how {
+	case "fatal":
+		log.Fatal("an assertion of badger's")
+	case "panic":
+		go panic("a fault in a goroutine of badger's")
+		select {}
+	}
+	syscall.Kill(os.Getpid(), syscall.SIGKILL)
+	select {}
 }
 
-func TestF13_DeathWhileOpening(t *testing.T) {
+func die(t *testing.T, dir, how string) {
+	t.Helper()
+	c := start(t, "die", dir+"?"+how)
+	if c.lines.Scan(); c.Wait() == nil {
+		t.Fatal("child lived")
+	}
+}
+
+func TestF13_CrashesWhileOpening(t *testing.T) {
+	for _, how := range []string{"fatal", "panic"} {
+		t.Run(how, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "metadata")
+			for range maxCrashes {
+				die(t, dir, how)
+			}
+			if _, err := Open(dir); !errors.Is(err, ErrCorrupt) {
+				t.Fatalf("after %d crashes: %v", maxCrashes, err)
+			}
+			if _, err := Aside(dir, instant); err != nil {
+				t.Fatal(err)
+			}
+			loaded(t, reopen(t, dir))
+		})
+	}
+}
+
+// F-01: kills are no damage, however many; nor is one crash.
+func TestF01_KilledWhileOpening(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "metadata")
-	for range maxAttempts {
-		c := start(t, "die", dir)
-		if c.lines.Scan(); c.Wait() == nil {
-			t.Fatal("child lived")
+	for range 3 {
+		die(t, dir, "panic")
+		for range 3 {
+			die(t, dir, "kill")
 		}
-	}
-	if _, err := Open(dir); !errors.Is(err, ErrCorrupt) {
-		t.Fatalf("after %d deaths: %v", maxAttempts, err)
-	}
-	if _, err := Aside(dir, instant); err != nil {
-		t.Fatal(err)
-	}
-	loaded(t, reopen(t, dir))
-}
-
-func TestF13_OneDeathWhileOpening(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "metadata")
-	for range maxAttempts + 1 {
-		c := start(t, "die", dir)
-		c.lines.Scan()
-		c.Wait()
 		db := reopen(t, dir)
 		loaded(t, db)
 		closed(t, db)

@@ -39,10 +39,11 @@ var (
 // DB is an open store. One process has it; its methods may be used by
 // several goroutines.
 type DB struct {
-	dir    string
-	lock   *os.File
-	badger *badger.DB
-	log    *lastError
+	dir     string
+	lock    *os.File
+	badger  *badger.DB
+	log     *lastError
+	attempt *attempt // until the end of Load
 
 	mu     sync.Mutex // of what follows
 	meta   metaRow
@@ -54,7 +55,7 @@ type DB struct {
 //
 // Errors: ErrLocked; ErrNoSpace; ErrSchema; ErrCorrupt, for every failure of
 // badger that is not plainly the operating system's, and for the third
-// attempt after the process died twice between Open and the end of Load. It
+// attempt after the process crashed twice between Open and the end of Load. It
 // may return a store that is damaged: Load finds that out.
 func Open(dir string) (*DB, error) {
 	db, err := open(dir)
@@ -100,19 +101,27 @@ func (db *DB) start() error {
 	if err := dropUnborn(filepath.Join(db.dir, tree)); err != nil {
 		return err
 	}
-	if err := beginAttempt(db.dir); err != nil {
+	var err error
+	if db.attempt, err = beginAttempt(db.dir); err != nil {
 		return err
 	}
 	if err := breakSeal(db.dir); err != nil {
-		return err
+		return errors.Join(err, db.endAttempt())
 	}
 	if err := contain(db.openBadger); err != nil {
-		return errors.Join(err, endAttempt(db.dir)) // it failed, but nothing died
+		return errors.Join(err, db.endAttempt()) // it failed, but nothing died
 	}
 	if err := contain(db.readMeta); err != nil {
-		return errors.Join(err, contain(db.badger.Close), endAttempt(db.dir))
+		return errors.Join(err, contain(db.badger.Close), db.endAttempt())
 	}
 	return nil
+}
+
+// endAttempt may be called more than once.
+func (db *DB) endAttempt() error {
+	err := db.attempt.end(db.dir)
+	db.attempt = nil
+	return err
 }
 
 func (db *DB) openBadger() error {
@@ -225,7 +234,7 @@ func (db *DB) shut() error {
 		if err == nil {
 			err = seal(db.dir)
 		}
-		return errors.Join(err, endAttempt(db.dir), unlock(db.lock))
+		return errors.Join(err, db.endAttempt(), unlock(db.lock))
 	case <-time.After(closeTimeout):
 		return fmt.Errorf("still flushing after %v: %s", closeTimeout, db.log)
 	}

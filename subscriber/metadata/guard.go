@@ -3,25 +3,24 @@ package metadata
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"log"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
+	"runtime/debug"
 	"syscall"
 )
 
 // The files of ours in the store's directory, beside badger's tree.
 const (
-	openingName = "opening" // attempts to open that have not ended
+	openingName = "opening" // why the process crashed while opening; empty while it opens
+	crashedName = "crashed" // the same of the attempt before
 	sealName    = "sealed"  // the tree's files at the last Close
 )
 
-// maxAttempts is how often in a row the process may die while opening. Damage
-// that kills badger is nearly always found before badger sees it (checkFiles);
-// an operator's kill -9 or a machine that runs out of memory is not damage, and
-// must not cost a rebuild when it strikes twice.
-const maxAttempts = 8
+// maxCrashes is how often in a row opening may crash the process.
+const maxCrashes = 2
 
 // room is ErrNoSpace when too little is free in dir's file system.
 func room(dir string) error {
@@ -119,34 +118,52 @@ func inspect(tree string) error {
 	return nil
 }
 
-// beginAttempt counts an attempt to open, durably. Damage that badger meets
-// in a goroutine of its own, or answers with log.Fatal, ends the process;
-// after maxAttempts of that the store is called corrupt, so that a
-// supervisor's restarts do not go on for ever.
-func beginAttempt(dir string) error {
-	name := filepath.Join(dir, openingName)
-	text, err := os.ReadFile(name)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	// What is not a number was torn: that attempt died, too.
-	n, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil && len(text) > 0 {
-		n = maxAttempts
-	}
-	if n >= maxAttempts {
-		return corrupt(fmt.Errorf("the process died %d times while opening it", n))
-	}
-	return replace(name, []byte(strconv.Itoa(n+1)+"\n"))
+// An attempt to open has the process write down why it crashed: damage that
+// badger meets in a goroutine of its own, or answers with log.Fatal, ends the
+// process. After maxCrashes of that the store is called corrupt, so that a
+// supervisor's restarts do not go on for ever. An operator's kill -9, or a
+// machine that runs out of memory, writes nothing and is no damage.
+type attempt struct {
+	trace *os.File
+	log   io.Writer // of package log before
 }
 
-// endAttempt says that the attempt did not kill the process.
-func endAttempt(dir string) error {
-	err := os.Remove(filepath.Join(dir, openingName))
-	if errors.Is(err, fs.ErrNotExist) {
+// beginAttempt keeps the trace of the last attempt, if it crashed.
+func beginAttempt(dir string) (*attempt, error) {
+	last, kept := filepath.Join(dir, openingName), filepath.Join(dir, crashedName)
+	if info, err := os.Stat(last); err == nil && info.Size() > 0 {
+		if _, err := os.Stat(kept); err == nil {
+			return nil, corrupt(fmt.Errorf("opening it crashed %d times; %s has the trace", maxCrashes, last))
+		}
+		if err := os.Rename(last, kept); err != nil {
+			return nil, err
+		}
+	}
+	f, err := os.Create(last)
+	if err != nil {
+		return nil, err
+	}
+	if err := debug.SetCrashOutput(f, debug.CrashOptions{}); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	a := &attempt{f, log.Writer()}
+	log.SetOutput(io.MultiWriter(a.log, f)) // badger's assertions end in log.Fatal
+	return a, nil
+}
+
+// end says that the attempt did not crash.
+func (a *attempt) end(dir string) error {
+	if a == nil {
 		return nil
 	}
-	return err
+	log.SetOutput(a.log)
+	errs := []error{debug.SetCrashOutput(nil, debug.CrashOptions{}), a.trace.Close()}
+	for _, name := range []string{openingName, crashedName} {
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // replace makes data the content of the file name, durably: whoever opens

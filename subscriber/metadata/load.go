@@ -31,7 +31,7 @@ func (db *DB) Load() (*Snapshot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("metadata: load: %w", err)
 	}
-	if err := endAttempt(db.dir); err != nil {
+	if err := db.endAttempt(); err != nil {
 		return nil, fmt.Errorf("metadata: load: %w", err)
 	}
 	return s, nil

@@ -20,7 +20,7 @@
 // On disk:
 //
 //	<dir>/badger/    badger's files; the directory is locked (flock)
-//	<dir>/opening    how often in a row the process died while opening
+//	<dir>/opening    why the process crashed while opening, <dir>/crashed the time before
 //	<dir>/sealed     checksums of badger's files, from Close to the next Open
 //
 // Everything is read into memory once (Load) and written through (Update).

@@ -261,7 +261,7 @@ func TestF13_DamageToAKilledStore(t *testing.T) {
 		if name == "" {
 			break
 		}
-		if deaths[name]++; deaths[name] > maxAttempts {
+		if deaths[name]++; deaths[name] > maxCrashes {
 			t.Fatalf("%s: killed %d processes", did[name], deaths[name])
 		}
 	}
