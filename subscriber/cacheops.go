@@ -135,8 +135,10 @@ func Adopt(ctx context.Context, c *Config, o Options, dirs []string, how cache.A
 }
 
 // adoptFrom walks the directories; only files of a wanted size are read.
-func (r *run) adoptFrom(ctx context.Context, dirs []string, how cache.AdoptMode, rep *AdoptReport) error {
+func (r *run) adoptFrom(ctx context.Context, dirs []string, how cache.AdoptMode, rep *AdoptReport) (err error) {
 	bySize := map[int64][]want{}
+	gate := r.newGate(nil)
+	defer func() { err = errors.Join(err, r.forgetWithdrawn(gate.pruned), r.forgetBlobs(gate.freed)) }()
 	for _, w := range r.makePlan().want {
 		if r.st.Blobs[w.digest] == nil {
 			bySize[w.image.Size] = append(bySize[w.image.Size], w)
@@ -151,7 +153,7 @@ func (r *run) adoptFrom(ctx context.Context, dirs []string, how cache.AdoptMode,
 			if err != nil || len(bySize[info.Size()]) == 0 {
 				return err
 			}
-			return r.adoptFile(ctx, path, bySize[info.Size()], how, rep)
+			return r.adoptFile(ctx, gate, path, bySize[info.Size()], how, rep)
 		})
 		if err != nil {
 			return withHint(usage(fmt.Errorf("adopt: %w", err)), "name directories that hold image files")
@@ -161,10 +163,14 @@ func (r *run) adoptFrom(ctx context.Context, dirs []string, how cache.AdoptMode,
 }
 
 // adoptFile tries one file against the digests of its size.
-func (r *run) adoptFile(ctx context.Context, path string, wants []want, how cache.AdoptMode, rep *AdoptReport) error {
+func (r *run) adoptFile(ctx context.Context, gate *gate, path string, wants []want, how cache.AdoptMode, rep *AdoptReport) error {
 	skip := "no accepted list names its SHA-512"
 	for _, w := range wants {
 		if r.st.Blobs[w.digest] != nil {
+			continue
+		}
+		if err := gate.admit(w); err != nil {
+			skip = err.Error()
 			continue
 		}
 		stamp, err := r.cache.Adopt(ctx, path, w.digest, w.image.Size, how)
@@ -172,10 +178,12 @@ func (r *run) adoptFile(ctx context.Context, path string, wants []want, how cach
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case errors.Is(err, cache.ErrCorrupt):
+			gate.end(w, 0)
 			continue
 		case errors.Is(err, cache.ErrNoSpace):
 			return storage(fmt.Errorf("adopt %s: %w", path, err))
 		case err != nil:
+			gate.end(w, 0)
 			skip = err.Error()
 			continue
 		}

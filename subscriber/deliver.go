@@ -2,9 +2,10 @@ package subscriber
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,6 +42,9 @@ type posted struct {
 	event metadata.Event
 	tries int  // before this run
 	once  bool // sync.*: told once, never retried
+
+	announce context.Context // the call before the change, while this lasts; nil for deliveries
+	told     chan struct{}   // closed when the announcement is over
 }
 
 // courier tells handlers while the run goes on: each handler has a queue and
@@ -114,6 +118,18 @@ func (q *queue) signal() {
 	}
 }
 
+// pushFront queues an announcement before everything but sync.started.
+func (q *queue) pushFront(p posted) {
+	q.mu.Lock()
+	at := 0
+	for at < len(q.events) && q.events[at].once {
+		at++
+	}
+	q.events = slices.Insert(q.events, at, p)
+	q.mu.Unlock()
+	q.signal()
+}
+
 // next waits for something to tell; false when the queue is closed and empty.
 func (q *queue) next() (p posted, cancelled, ok bool) {
 	for {
@@ -136,25 +152,40 @@ func (q *queue) next() (p posted, cancelled, ok bool) {
 // serve tells one handler its events in order. An event that fails holds back
 // only later ones of its own image.
 func (q *queue) serve(ctx context.Context, h event.Handler, place event.Place, out chan<- attempt) {
-	stuck, superseded := map[string]bool{}, map[string]bool{}
+	stuck, superseded, hung := map[string]bool{}, map[string]bool{}, false
 	for {
 		p, cancelled, ok := q.next()
 		if !ok {
 			return
 		}
 		e := p.event.Event
+		if p.announce != nil {
+			h.Announce(p.announce, e, place) // best effort: the change does not depend on it
+			close(p.told)
+			continue
+		}
 		a := attempt{posted: p, handler: h.Name, done: make(chan struct{})}
-		if a.skipped = cancelled || ctx.Err() != nil || e.Subject != "" && stuck[e.Subject]; !a.skipped {
-			// An update tells its announcements after the switch, with the rest.
-			update := e.Type == event.ImageSuperseded || e.Type == event.ImageAvailable && superseded[e.Subject]
+		if a.skipped = cancelled || hung || ctx.Err() != nil || e.Subject != "" && stuck[e.Subject]; !a.skipped {
+			late := announcedLate(e.Type) || e.Type == event.ImageAvailable && superseded[e.Subject]
 			superseded[e.Subject] = e.Type == event.ImageSuperseded
-			a.receipt, a.err = h.Deliver(ctx, e, place, update && p.tries == 0)
+			a.receipt, a.err = h.Deliver(ctx, e, place, late && p.tries == 0)
 			stuck[e.Subject] = a.err != nil
-			a.skipped = a.err != nil && ctx.Err() != nil // stopped by us, not refused by the handler
+			hung = errors.Is(a.err, context.DeadlineExceeded) // a hundred events would be a hundred timeouts
+			a.skipped = a.err != nil && ctx.Err() != nil      // stopped by us, not refused by the handler
 		}
 		out <- a
 		<-a.done
 	}
+}
+
+// announcedLate says which events tell their announcement together with the
+// fact: those of an update, after the switch, and those that wait for nobody.
+func announcedLate(t event.Type) bool {
+	switch t {
+	case event.ImageSuperseded, event.ImageRevoked, event.ImageBlocked, event.ImageCorrupt:
+		return true
+	}
+	return false
 }
 
 // outcomes is where the run hears of deliveries; nil while there is no courier.
@@ -212,7 +243,11 @@ func (r *run) failed(row *metadata.Event, d metadata.Delivery, a attempt) metada
 	d.Next = r.at.Add(backoff(d.Attempts))
 	h := r.handler(a.handler)
 	if d.Attempts < vmcatcherTries || !h.VMCatcher {
-		if r.at.Sub(row.Event.Time) < h.MaxAge {
+		since := row.Event.Time
+		if met := r.st.Meta.Handlers[a.handler]; met.After(since) {
+			since = met // a new handler is told of old facts
+		}
+		if r.at.Sub(since) < h.MaxAge {
 			r.log.Warn("event not delivered", "handler", a.handler, "type", row.Event.Type, "event", row.Event.ID, "attempts", d.Attempts, "error", d.Error)
 			return d
 		}
@@ -335,14 +370,10 @@ func (r *run) countPending() {
 // published (start: current), under the id each image.available had: what is
 // new is the handler, not the fact.
 func (r *run) meetHandlers() error {
-	known := r.st.Meta.Handlers
-	r.st.Meta.Handlers = maps.Clone(known)
-	if r.st.Meta.Handlers == nil {
-		r.st.Meta.Handlers = map[string]time.Time{}
-	}
-	for name := range known {
-		if r.handler(name).Name == "" {
-			delete(r.st.Meta.Handlers, name) // comes back as a new one
+	known, met := r.st.Meta.Handlers, map[string]time.Time{}
+	for name, since := range known {
+		if r.handler(name).Name != "" { // one that is gone comes back as a new one
+			met[name] = since
 		}
 	}
 	var changed []*metadata.Event
@@ -351,7 +382,7 @@ func (r *run) meetHandlers() error {
 		if _, ok := known[h.Name]; ok {
 			continue
 		}
-		r.st.Meta.Handlers[h.Name] = r.at
+		met[h.Name] = r.at
 		if h.FromNow || !h.Wants(event.ImageAvailable) {
 			continue
 		}
@@ -362,10 +393,14 @@ func (r *run) meetHandlers() error {
 			changed, images = append(changed, r.tellAgain(key, i, h.Name)), append(images, i)
 		}
 	}
-	return r.commitEach(len(changed), func(tx *metadata.Tx, i int) {
+	if err := r.commitEach(len(changed), func(tx *metadata.Tx, i int) {
 		tx.PutEvent(changed[i])
 		tx.PutImage(images[i])
-	})
+	}); err != nil {
+		return err
+	}
+	r.st.Meta.Handlers = met // last: a handler is known when all it is owed is on disk
+	return r.commit(func(*metadata.Tx) {})
 }
 
 // tellAgain queues an image's image.available for one handler.
@@ -386,49 +421,73 @@ func (r *run) tellAgain(key metadata.ImageKey, i *metadata.Image, handler string
 	return row
 }
 
-// announce makes the best-effort call before a change. All announcements of a
-// run together may take a handler half a minute.
-func (r *run) announce(ctx context.Context, e event.Event) {
+// announce makes the best-effort call before a change, in each handler's own
+// turn. All announcements of a run together may take a handler half a minute;
+// without wait they are only begun.
+func (r *run) announce(ctx context.Context, e event.Event, wait bool) error {
 	for _, h := range r.cfg.Handlers {
-		if !h.VMCatcher || !h.Wants(e.Type) {
-			continue
-		}
-		left, ok := r.budget[h.Name]
-		if !ok {
+		left, begun := r.budget[h.Name]
+		if !begun {
 			left = announceBudget
 		}
-		if left <= 0 {
+		if !h.VMCatcher || !h.Wants(e.Type) || left <= 0 {
 			continue
 		}
 		ctx, cancel := context.WithTimeout(ctx, left)
-		begun := time.Now() // how long a foreign program took, not what time it is
-		if err := h.Announce(ctx, e, r.place()); err != nil {
-			r.log.Info("announcement not taken", "handler", h.Name, "type", e.Type, "error", err)
+		p := posted{event: metadata.Event{Event: e}, announce: ctx, told: make(chan struct{})}
+		since := time.Now() // how long a foreign program takes, not what time it is
+		r.courier.queues[h.Name].pushFront(p)
+		if !wait {
+			go func() { <-p.told; cancel() }()
+			continue
 		}
+		err := r.awaitTold(ctx, p.told)
 		cancel()
-		r.budget[h.Name] = left - time.Since(begun)
+		if err != nil {
+			return err
+		}
+		r.budget[h.Name] = left - time.Since(since)
+	}
+	return nil
+}
+
+// awaitTold settles what handlers report meanwhile: the one we wait for may be
+// waiting for us.
+func (r *run) awaitTold(ctx context.Context, told <-chan struct{}) error {
+	for {
+		select {
+		case <-told:
+			return nil
+		case <-ctx.Done():
+			return nil
+		case a := <-r.courier.out:
+			if err := r.settleAttempt(a); err != nil {
+				return err
+			}
+		}
 	}
 }
 
 // announceAvailable shows handlers the verified bytes under partial/ before
 // they have their name.
-func (r *run) announceAvailable(ctx context.Context, w want) {
+func (r *run) announceAvailable(ctx context.Context, w want) error {
 	listening := false
 	for _, h := range r.cfg.Handlers {
 		listening = listening || h.VMCatcher && h.Wants(event.ImageAvailable)
 	}
 	if !listening {
-		return
+		return nil
 	}
 	if _, err := r.cache.Stage(w.key.ID, w.digest); err != nil {
 		r.log.Info("not staged for announcement", "image", w.key.ID, "error", err)
-		return
+		return nil
 	}
 	entry := r.imageEntry(w.list, w.image)
-	r.announce(ctx, r.render(r.st.Meta.NextEvent+1, event.ImageAvailable, w.key.ID, r.at, r.imageData(entry, w.list)))
+	err := r.announce(ctx, r.render(r.st.Meta.NextEvent+1, event.ImageAvailable, w.key.ID, r.at, r.imageData(entry, w.list)), true)
 	if err := r.cache.Unstage(w.key.ID); err != nil {
 		r.log.Warn("staged name left behind", "image", w.key.ID, "error", err)
 	}
+	return err
 }
 
 // tellOnce is for sync.started and sync.finished: logged, told, never retried.

@@ -68,7 +68,7 @@ func TestVMCatcher_Life(t *testing.T) {
 	expectHeard(t, heard(),
 		"ProcessPrefix", "AvailablePrefix a", "AvailablePostfix a", "ProcessPostfix",
 		"ProcessPrefix", "ExpirePrefix a", "ExpirePostfix a", "AvailablePrefix a", "AvailablePostfix a", "ProcessPostfix",
-		"ProcessPrefix", "ExpirePostfix a", "ProcessPostfix")
+		"ProcessPrefix", "ExpirePrefix a", "ExpirePostfix a", "ProcessPostfix")
 }
 
 // An expiry announces itself while the file is still there.

@@ -133,11 +133,21 @@ func sameEntry(x, y event.Image) bool {
 
 // writeIndex replaces index.json. The generation moves when anything but a
 // verification time changed.
-func (r *run) writeIndex() error {
+func (r *run) writeIndex() error { return r.replaceIndex(r.buildIndex()) }
+
+// showIndex replaces index.json only when more than a verification time changed.
+func (r *run) showIndex() error {
+	x := r.buildIndex()
+	if sameButTime(r.index, x) {
+		return nil
+	}
+	return r.replaceIndex(x)
+}
+
+func (r *run) replaceIndex(x *Index) error {
 	if r.dry {
 		return nil
 	}
-	x := r.buildIndex()
 	if !sameButTime(r.index, x) {
 		r.st.Meta.Generation++
 		x.Generation = r.st.Meta.Generation

@@ -38,11 +38,11 @@ func (r *run) obtain(ctx context.Context, client *fetch.Client, wants []want) (e
 	work := make(chan []want)
 	done := make(chan arrival)
 	ctx, cancel := context.WithCancel(ctx)
+	gate := r.newGate(ready)
+	defer func() { err = errors.Join(err, r.forgetWithdrawn(gate.pruned), r.forgetBlobs(gate.freed)) }()
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
-	gate := r.newGate()
-	defer func() { err = errors.Join(err, r.forgetWithdrawn(gate.pruned), r.forgetBlobs(gate.freed)) }()
 	for range max(1, r.cfg.Fetch.Concurrency) {
 		wg.Go(func() {
 			for group := range work {
@@ -79,7 +79,7 @@ func (r *run) obtain(ctx context.Context, client *fetch.Client, wants []want) (e
 			if a.err != nil {
 				return a.err
 			}
-			if err := r.land(a); err != nil {
+			if err := r.land(&a); err != nil {
 				return err
 			}
 			if a.rej == nil {
@@ -113,7 +113,10 @@ func (r *run) atHand(ctx context.Context, wants []want) (ready []want, missing [
 			ready = append(ready, w)
 			continue
 		}
-		if row := r.st.Images[w.key]; row != nil && row.Wanted == w.image.SHA512.String() && row.Mismatch >= maxMismatch {
+		if r.only != nil && !r.only[w.sub.Name] {
+			continue // NAME limits fetching
+		}
+		if row := r.st.Images[w.key]; row != nil && row.Wanted == w.image.SHA512.String() && row.Tried == w.list.Payload && row.Mismatch >= maxMismatch {
 			r.fail(w, verdict.ChecksumMismatch, fmt.Sprintf("other bytes arrived %d times; not tried again until the list changes", row.Mismatch))
 			continue
 		}
@@ -146,6 +149,9 @@ func (r *run) haveBlob(ctx context.Context, w want) bool {
 		return false
 	}
 	stamp, err := r.cache.Check(ctx, w.digest, w.image.Size, 0)
+	if err == nil { // it may have been sealed by a state that is gone
+		stamp, err = r.cache.Unseal(w.digest)
+	}
 	if err != nil {
 		if errors.Is(err, cache.ErrCorrupt) || errors.Is(err, cache.ErrSize) {
 			r.cache.Quarantine(w.digest)
@@ -157,7 +163,7 @@ func (r *run) haveBlob(ctx context.Context, w want) bool {
 }
 
 // land takes an arrival into the picture: a blob, or failures.
-func (r *run) land(a arrival) error {
+func (r *run) land(a *arrival) error {
 	if a.rej == nil {
 		r.st.Blobs[a.wants[0].digest] = a.blob
 		for i, w := range a.wants {
@@ -167,7 +173,7 @@ func (r *run) land(a arrival) error {
 			}
 		}
 		r.report.Download += a.transfer.Downloaded
-		return nil
+		return r.dropOtherSizes(a)
 	}
 	for _, w := range a.wants {
 		r.fail(w, a.rej.Code, a.rej.Detail)
@@ -176,6 +182,22 @@ func (r *run) land(a arrival) error {
 		}
 	}
 	return r.commitFailures(a.wants)
+}
+
+// dropOtherSizes fails the images whose entries name the same digest with
+// another size: one of the two is not what was signed.
+func (r *run) dropOtherSizes(a *arrival) error {
+	var ok, bad []want
+	for _, w := range a.wants {
+		if w.image.Size == a.blob.Size {
+			ok = append(ok, w)
+			continue
+		}
+		bad = append(bad, w)
+		r.fail(w, verdict.SizeMismatch, fmt.Sprintf("the bytes with this SHA-512 are %d, the entry says %d", a.blob.Size, w.image.Size))
+	}
+	a.wants = ok
+	return r.commitFailures(bad)
 }
 
 // publishAllowed looks at the site's blocks once more and publishes what they
@@ -215,8 +237,8 @@ func (r *run) wanting(w want, result, reason, detail string) *metadata.Image {
 		row = &metadata.Image{Entry: event.Image{Identifier: w.key.ID, List: w.key.List, Subscription: w.list.Entry.Subscription}}
 		r.st.Images[w.key] = row
 	}
-	if digest := w.image.SHA512.String(); row.Wanted != digest {
-		row.Wanted, row.Mismatch = digest, 0
+	if digest := w.image.SHA512.String(); row.Wanted != digest || row.Tried != w.list.Payload {
+		row.Wanted, row.Tried, row.Mismatch = digest, w.list.Payload, 0
 	}
 	row.Version, row.Result, row.Reason, row.Detail = w.image.Version, result, reason, detail
 	return row

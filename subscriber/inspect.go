@@ -26,6 +26,11 @@ func (r *run) inspect(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case err == nil:
+			if used[d] && !b.Sealed && stamp.Mode != b.Stamp.Mode { // sealed by a withdrawal that was not committed
+				if stamp, err = r.cache.Unseal(d); err != nil {
+					return err
+				}
+			}
 			b.Stamp, b.Checked = stamp, r.at
 			touched = append(touched, d)
 		case notExist(err) && !used[d]:
@@ -37,6 +42,8 @@ func (r *run) inspect(ctx context.Context) error {
 				return err
 			}
 			r.lost(d, "its bytes were changed in the cache")
+		case errors.Is(err, cache.ErrUnsafe):
+			r.lost(d, err.Error())
 		default:
 			return err
 		}
@@ -60,14 +67,22 @@ func (r *run) lost(d cache.Digest, why string) {
 
 // inspectNames restores names under endorsed/ that are gone or lead elsewhere.
 func (r *run) inspectNames(touched *[]cache.Digest) error {
+	leaving := map[metadata.ImageKey]bool{}
+	for _, l := range r.makePlan().leave {
+		leaving[l.key] = true // perhaps half way already
+	}
 	for key, i := range r.st.Images {
 		d := digestFromHex(i.Entry.SHA512)
 		b := r.st.Blobs[d]
-		if !i.Published || b == nil {
+		if !i.Published || b == nil || leaving[key] {
 			continue
 		}
 		stamp, err := r.cache.NameStamp(key.ID)
 		if err == nil && (stamp == b.Stamp || stamp == i.Name) {
+			continue
+		}
+		if errors.Is(err, cache.ErrUnsafe) {
+			r.foreign[key] = err.Error() // it leaves; withdrawing moves what is there aside
 			continue
 		}
 		if err != nil && !notExist(err) {

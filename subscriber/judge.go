@@ -23,11 +23,12 @@ type judgement struct {
 }
 
 // question is what a subscription asks of a message. A list whose
-// subscription is gone is judged by the defaults, without asking for
-// authorisation: it leaves because it was deselected, not for want of trust.
+// subscription is gone is judged as leniently as any might have been: it
+// leaves because it was deselected, not for want of trust.
 func (r *run) question(sub *Subscription) imagelist.Question {
 	q := imagelist.Question{Trust: trust.Policy{CRL: r.cfg.Trust.CRL, CRLGrace: r.cfg.Trust.CRLGrace, SigningPolicy: r.cfg.Trust.SigningPolicy}}
 	if sub == nil {
+		q.Trust.AnyPurpose, q.Envelope = true, smime.Options{AllowSHA1: true, Binary: true}
 		return q
 	}
 	q.Trust.AnyPurpose = sub.AnyPurpose
@@ -131,8 +132,12 @@ type standing struct {
 
 func (s standing) withdraws() bool { return s.event != "" }
 
-// graces are the times for which missing knowledge is borne.
-type graces struct{ anchor, outage time.Duration }
+// graces are the times for which missing knowledge is borne, and whether the
+// configuration has changed since it was applied last.
+type graces struct {
+	anchor, outage time.Duration
+	changed        bool
+}
 
 // stand turns a judgement into a standing. Pure: row is what was known of the
 // list, and the returned row differs only in what the doubt left behind.
@@ -149,7 +154,7 @@ func stand(row metadata.List, j *judgement, at, expires time.Time, g graces) (st
 		}
 		row.Doubt, s.since = string(j.rej.Code), row.DoubtSince
 		if at.Sub(row.DoubtSince) >= g.outage {
-			s.event = event.ImageRevoked
+			s.event, s.config = event.ImageRevoked, g.changed
 			s.detail = fmt.Sprintf("%s; trust.outage_grace has passed", s.detail)
 		}
 	case j.rej.Code == verdict.Untrusted:
@@ -158,13 +163,15 @@ func stand(row metadata.List, j *judgement, at, expires time.Time, g graces) (st
 		}
 		row.Doubt, s.since = string(j.rej.Code), row.GoneSince
 		if at.Sub(row.GoneSince) >= g.anchor {
-			s.event = event.ImageRevoked
+			s.event, s.config = event.ImageRevoked, g.changed
 		}
+	case j.rej.Code == verdict.CertNotYetValid:
+		row.Doubt = string(j.rej.Code) // it was valid when it was accepted: our clock is wrong
 	case j.rej.Code == verdict.CertExpired:
 		s.event = event.ImageExpired
 	case j.rej.Code == verdict.Revoked, j.rej.Code == verdict.NotAuthorised, j.rej.Code == verdict.SigningPolicy:
 		s.event = event.ImageRevoked
-	default:
+	default: // what was accepted once is refused now: somebody asks for more
 		s.event, s.config = event.ImageRevoked, true
 	}
 	if j.rej.Missing || j.rej.Code == verdict.Untrusted {
@@ -185,6 +192,15 @@ func expiredOr(s standing, at, expires, notAfter time.Time) standing {
 	return s
 }
 
+func (r *run) graces() graces {
+	return graces{r.cfg.Trust.AnchorGrace, r.cfg.Trust.OutageGrace, r.changed()}
+}
+
+// changed says whether the configuration differs from the one last applied.
+func (r *run) changed() bool {
+	return r.st.Meta.Baseline != "" && r.st.Meta.Baseline != r.baseline()
+}
+
 // listExpiry is when a list stops counting: its own date, or max_list_age
 // after its creation (T-04).
 func (r *run) listExpiry(created, expires time.Time) time.Time {
@@ -197,9 +213,12 @@ func (r *run) listExpiry(created, expires time.Time) time.Time {
 // judgeLists takes every list's standing and writes down doubts.
 func (r *run) judgeLists() {
 	for id, row := range r.st.Lists {
-		s, next := stand(*row, r.judged[row.Message], r.at, r.listExpiry(row.Entry.Created, row.Entry.Expires), graces{r.cfg.Trust.AnchorGrace, r.cfg.Trust.OutageGrace})
-		if r.clockBehind() && row.Standing == string(verdict.ListExpired) && s.good {
-			s = standing{reason: verdict.ListExpired, detail: "the clock is behind the newest verified date; what has expired stays expired", event: event.ImageExpired}
+		s, next := stand(*row, r.judged[row.Message], r.at, r.listExpiry(row.Entry.Created, row.Entry.Expires), r.graces())
+		if j := r.judged[row.Message]; s.reason == verdict.ListExpired && j.verified != nil && r.at.Before(j.verified.List().Expires) {
+			s.config = r.changed() // by max_list_age, not by its own date
+		}
+		if was := verdict.Code(row.Standing); r.clockBehind() && s.good && (was == verdict.ListExpired || was == verdict.CertExpired) {
+			s = standing{reason: was, detail: "the clock is behind the newest verified date; what has expired stays expired", event: event.ImageExpired}
 		}
 		if s.good {
 			next.Entry.Verified = r.at
@@ -226,7 +245,7 @@ func (r *run) messageStanding(message string, row metadata.List) standing {
 	if j.verified != nil {
 		expires, created = j.verified.List().Expires, j.verified.List().Created
 	}
-	s, _ := stand(row, j, r.at, r.listExpiry(created, expires), graces{r.cfg.Trust.AnchorGrace, r.cfg.Trust.OutageGrace})
+	s, _ := stand(row, j, r.at, r.listExpiry(created, expires), r.graces())
 	return s
 }
 

@@ -54,6 +54,9 @@ func (r *run) flushLog() error {
 		return err
 	}
 	if r.report.Events.Emitted > r.shown { // a fact shows in the status before it is told
+		if err := r.showIndex(); err != nil {
+			return err
+		}
 		if err := r.writeStatus(); err != nil {
 			return err
 		}

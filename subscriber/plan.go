@@ -1,6 +1,7 @@
 package subscriber
 
 import (
+	"slices"
 	"sort"
 	"time"
 
@@ -129,7 +130,11 @@ func (r *run) result(key metadata.ImageKey, version, result, reason, detail stri
 // notes for which lists the answer is known, and the entries nobody can name.
 func (r *run) wishes() map[metadata.ImageKey]wish {
 	out := map[metadata.ImageKey]wish{}
-	r.nameless, r.wishing = nil, map[string]bool{}
+	r.nameless, r.wishing, r.withdrawn = nil, map[string]bool{}, map[metadata.ImageKey][]string{}
+	for k, w := range r.st.Withdrawn {
+		key := metadata.ImageKey{List: k.List, ID: k.ID}
+		r.withdrawn[key] = append(r.withdrawn[key], w.Entry.SHA512)
+	}
 	for id, list := range r.st.Lists {
 		sub := r.subscription(list.Entry.Subscription)
 		if sub == nil || !r.standings[id].good || r.pinnedElsewhere(list) {
@@ -200,9 +205,10 @@ func (r *run) judgeWish(w *wish, listBlock *Block) {
 func (r *run) waits(w *wish) bool {
 	digest := w.image.SHA512.String()
 	a, known := r.st.Approvals[w.key.ID]
-	if known && (a.SHA512 == "" || a.SHA512 == digest) {
+	if known && a.SHA512 == digest || slices.Contains(r.withdrawn[w.key], digest) {
 		return false
 	}
+	known = known || len(r.withdrawn[w.key]) > 0
 	if row := r.st.Images[w.key]; row != nil && row.Published {
 		if row.Entry.SHA512 == digest {
 			return false
@@ -223,9 +229,13 @@ func (r *run) leaving(key metadata.ImageKey, row *metadata.Image, w wish, wished
 	switch {
 	case r.corrupt[digest] != "":
 		l.typ, l.reason, l.detail = event.ImageCorrupt, reasonCorrupt, r.corrupt[digest]
+	case r.foreign[key] != "":
+		l.typ, l.reason, l.detail = event.ImageCorrupt, reasonCorrupt, r.foreign[key]
 	case r.blocking(key, row, list) != nil:
 		l.typ, l.reason, l.detail = event.ImageBlocked, string(verdict.Blocked), r.blocking(key, row, list).Reason
 	case r.unfounded(l, row, list):
+	case r.st.Owners[key.ID] != "" && r.st.Owners[key.ID] != key.List:
+		l.typ, l.reason, l.detail = event.ImageRevoked, string(verdict.IdentifierClash), "identifier belongs to list "+r.st.Owners[key.ID]
 	case list == nil || r.subscription(list.Entry.Subscription) == nil || r.pinnedElsewhere(list):
 		l.typ, l.reason, l.detail, l.config = event.ImageDeselected, reasonDeselected, "no subscription follows its list", !r.removalAccepted(row.Entry.Subscription)
 	case r.outdated(row, w, wished):
@@ -234,10 +244,11 @@ func (r *run) leaving(key metadata.ImageKey, row *metadata.Image, w wish, wished
 		return nil // in doubt: kept as it is
 	case !wished:
 		l.typ, l.reason, l.detail = event.ImageRevoked, reasonRemoved, "the endorser's list no longer names it"
+		if rev := r.revocation(key, row.Entry.SHA512); rev != nil {
+			l.detail += ": " + rev.Reason
+		}
 	case w.reason == reasonDeselected:
 		l.typ, l.reason, l.detail, l.config = event.ImageDeselected, reasonDeselected, "the selection no longer includes it", true
-	case w.code == verdict.IdentifierClash:
-		l.typ, l.reason, l.detail = event.ImageRevoked, string(w.code), w.detail
 	case w.code == verdict.MalformedEntry && w.digest != digest:
 		l.typ, l.reason, l.detail = event.ImageRevoked, string(w.code), w.detail
 	default:
@@ -253,6 +264,11 @@ func (r *run) blocking(key metadata.ImageKey, row *metadata.Image, list *metadat
 	}
 	if list == nil {
 		return nil
+	}
+	if j := r.judged[row.Message]; j != nil && j.verified != nil { // who named these very bytes
+		if b := blockedList(r.cfg.Blocks, key.List, speakerOf(j.verified), r.at); b != nil {
+			return b
+		}
 	}
 	return blockedList(r.cfg.Blocks, key.List, r.speaker(list), r.at)
 }
@@ -294,7 +310,7 @@ func (r *run) pinnedElsewhere(list *metadata.List) bool {
 // holdBack keeps a change of configuration from emptying a site by accident:
 // more than a fifth of what is published, and at least five images.
 func (r *run) holdBack(p *plan) {
-	if r.st.Meta.Baseline == "" || r.st.Meta.Baseline == r.baseline() || r.accept {
+	if r.accept || !r.changed() {
 		return
 	}
 	published, guarded := 0, 0

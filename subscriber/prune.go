@@ -32,11 +32,13 @@ func (r *run) prune() (*PruneReport, error) {
 	if err := r.forgetWithdrawn(old); err != nil {
 		return rep, err
 	}
-	if err := r.pruneBlobs(rep); err != nil {
-		return rep, err
-	}
-	if err := r.pruneLeftovers(rep); err != nil {
-		return rep, err
+	if !r.incomplete && r.noTrust == nil && !r.inDoubt() { // never on an incomplete picture
+		if err := r.pruneBlobs(rep); err != nil {
+			return rep, err
+		}
+		if err := r.pruneLeftovers(rep); err != nil {
+			return rep, err
+		}
 	}
 	if err := r.pruneEvidence(); err != nil {
 		return rep, fmt.Errorf("evidence: %w", err)

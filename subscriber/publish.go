@@ -2,6 +2,7 @@ package subscriber
 
 import (
 	"context"
+	"errors"
 
 	"vouch/cache"
 	"vouch/subscriber/event"
@@ -20,23 +21,32 @@ func (r *run) publish(ctx context.Context, batch []want) error {
 	if len(batch) == 0 {
 		return nil
 	}
-	rows := make([]*metadata.Image, len(batch))
-	replaced := make([]*metadata.Withdrawn, len(batch))
+	done := batch[:0:0]
+	var rows []*metadata.Image
+	var replaced []*metadata.Withdrawn
 	for i := range batch {
 		batch[i].replaces = r.replacing(batch[i])
 		w := batch[i]
+		var old *metadata.Withdrawn
 		var err error
 		if w.replaces == "" {
-			r.announceAvailable(ctx, w)
-		} else if replaced[i], err = r.retain(w); err != nil {
+			if err := r.announceAvailable(ctx, w); err != nil {
+				return err
+			}
+		} else if old, err = r.retain(w); err != nil {
 			return err
 		}
 		stamp, err := r.cache.Publish(w.key.ID, w.digest)
+		if errors.Is(err, cache.ErrUnsafe) { // something that is not ours has its name
+			r.result(w.key, w.image.Version, "failed", reasonCorrupt, err.Error())
+			continue
+		}
 		if err != nil {
 			return err
 		}
-		rows[i] = r.publishedRow(w, stamp)
+		done, rows, replaced = append(done, w), append(rows, r.publishedRow(w, stamp)), append(replaced, old)
 	}
+	batch = done
 	if err := r.cache.Sync(); err != nil {
 		return err
 	}

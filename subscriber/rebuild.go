@@ -9,6 +9,8 @@ import (
 
 	"vouch/cache"
 	"vouch/imagelist"
+	"vouch/imagelist/verdict"
+	"vouch/subscriber/event"
 	"vouch/subscriber/metadata"
 )
 
@@ -96,6 +98,7 @@ func (r *run) restoreLists(index *Index) error {
 	for _, id := range ids {
 		raw, err := r.cache.ReadList(id)
 		if err != nil {
+			r.incomplete = true
 			r.problem("warning", "list "+id, "rebuilt", err.Error(), "the list is fetched again")
 			continue
 		}
@@ -108,9 +111,11 @@ func (r *run) restoreLists(index *Index) error {
 		if v := r.reverify(id, raw, row); v != nil {
 			row.Entry = r.listEntry(row.Entry.Subscription, v)
 			row.Payload, row.NotAfter, row.Certificate = v.Payload().String(), v.Signer().NotAfter, v.Signer().SHA256
-			r.raiseFloor(v, row.Entry.Subscription)
+			l := v.List()
+			r.raiseFloor(metadata.Floor{List: id, Subscription: row.Entry.Subscription, Version: l.Version, Created: l.Created, Payload: row.Payload})
 		}
 		if row.Entry.Identifier == "" {
+			r.incomplete = true
 			r.problem("warning", "list "+id, "rebuilt", "neither the message nor the index can be used", "the list is fetched again")
 			continue
 		}
@@ -148,13 +153,30 @@ func (r *run) reverify(id string, raw []byte, row *metadata.List) *imagelist.Ver
 	return nil
 }
 
-// raiseFloor makes sure that the floor is not below a message we hold.
-func (r *run) raiseFloor(v *imagelist.Verified, sub string) {
-	l := v.List()
-	f := r.st.Floors[string(l.Identifier)]
-	if f.List == "" || imagelist.CompareVersions(l.Version, f.Version) > 0 {
-		r.st.Floors[string(l.Identifier)] = metadata.Floor{List: string(l.Identifier), Subscription: sub, Version: l.Version, Created: l.Created, Payload: v.Payload().String()}
+// raiseFloor makes sure that a floor is not below what is on record elsewhere:
+// the ledger, or a message we hold.
+func (r *run) raiseFloor(f metadata.Floor) {
+	have := r.st.Floors[f.List]
+	if have.List == "" || imagelist.CompareVersions(f.Version, have.Version) > 0 {
+		r.st.Floors[f.List] = f
 	}
+}
+
+// typeOf is the event that told of a withdrawal with this reason.
+func typeOf(reason string) event.Type {
+	switch verdict.Code(reason) {
+	case reasonSuperseded:
+		return event.ImageSuperseded
+	case reasonDeselected:
+		return event.ImageDeselected
+	case reasonCorrupt:
+		return event.ImageCorrupt
+	case verdict.Blocked:
+		return event.ImageBlocked
+	case verdict.ListExpired, verdict.ImageExpired, verdict.CertExpired:
+		return event.ImageExpired
+	}
+	return event.ImageRevoked
 }
 
 // restoreImages takes what the index shows as published, blob by blob.
@@ -163,6 +185,7 @@ func (r *run) restoreImages(ctx context.Context, index *Index) error {
 		d := digestFromHex(e.SHA512)
 		list := r.st.Lists[e.List]
 		if list == nil || d == (cache.Digest{}) || !cache.Name(e.Identifier) {
+			r.incomplete = true
 			continue
 		}
 		if r.st.Blobs[d] == nil {
@@ -191,7 +214,7 @@ func (r *run) restoreImages(ctx context.Context, index *Index) error {
 	}
 	for _, w := range index.Withdrawn {
 		key := metadata.WithdrawnKey{List: w.List, ID: w.Identifier, N: r.nextNumber()}
-		gone := &metadata.Withdrawn{Reason: w.Reason, At: w.At, Kept: w.Kept}
+		gone := &metadata.Withdrawn{Type: typeOf(w.Reason), Reason: w.Reason, At: w.At, Kept: w.Kept}
 		gone.Entry.Identifier, gone.Entry.List, gone.Entry.SHA512 = w.Identifier, w.List, w.SHA512
 		r.st.Withdrawn[key] = gone
 	}

@@ -31,26 +31,33 @@ type run struct {
 	begun time.Time // for the report's duration only
 	dry   bool
 
-	takeOver bool            // the cache may belong to another state
-	removals map[string]bool // subscriptions removed by command
-	lock     *stateLock
-	db       *metadata.DB
-	st       *metadata.Snapshot
-	cache    *cache.Store
-	elog     *event.Log
+	takeOver   bool            // the cache may belong to another state
+	only       map[string]bool // subscriptions to fetch and download for; nil = all
+	subs       map[string]*Subscription
+	base       string          // digest of the configuration, see baseline
+	incomplete bool            // a rebuild could not place everything: nothing is pruned
+	removals   map[string]bool // subscriptions removed by command
+	lock       *stateLock
+	db         *metadata.DB
+	st         *metadata.Snapshot
+	cache      *cache.Store
+	elog       *event.Log
 
 	session string // UUID of the run, for handlers
 	index   *Index // as last written
 	anchors *trust.Store
 	noTrust *verdict.Rejection // why nothing new can be believed in this run
 
-	nameless  []Problem               // refused entries that have no usable identifier
-	wishing   map[string]bool         // lists whose wishes are known
-	judged    map[string]*judgement   // by message digest
-	standings map[string]standing     // by list identifier
-	corrupt   map[cache.Digest]string // what inspect found broken, and how
+	nameless  []Problem                      // refused entries that have no usable identifier
+	withdrawn map[metadata.ImageKey][]string // bytes that were once published
+	wishing   map[string]bool                // lists whose wishes are known
+	judged    map[string]*judgement          // by message digest
+	standings map[string]standing            // by list identifier
+	foreign   map[metadata.ImageKey]string   // names that lead to something not ours, and what
+	corrupt   map[cache.Digest]string        // what inspect found broken, and how
 	results   map[metadata.ImageKey]*ImageResult
 	budget    map[string]time.Duration // what each handler has left for announcements
+	synced    bool                     // this is a sync, not a smaller operation
 	accept    bool                     // withdrawals of a changed configuration are accepted
 	held      bool                     // and some are held back
 
@@ -59,6 +66,7 @@ type run struct {
 	fresh   []uint64 // events not handed to the courier yet
 	shown   int      // events emitted when the status was written last
 
+	stock       *CacheStatus // nil: to be counted again
 	ledgerBytes []byte
 	report      *Report
 }
@@ -79,7 +87,7 @@ func open(ctx context.Context, c *Config, o Options, how opening) (_ *run, joine
 	r := &run{
 		takeOver: how.takeOver,
 		cfg:      c, log: o.Log, show: o.Progress, at: o.At.UTC(), session: uuid.NewString(),
-		judged: map[string]*judgement{}, standings: map[string]standing{}, corrupt: map[cache.Digest]string{},
+		judged: map[string]*judgement{}, standings: map[string]standing{}, corrupt: map[cache.Digest]string{}, foreign: map[metadata.ImageKey]string{},
 		results: map[metadata.ImageKey]*ImageResult{}, budget: map[string]time.Duration{},
 	}
 	r.tick = time.NewTicker(time.Second)
@@ -180,7 +188,11 @@ func (r *run) openState(ctx context.Context) error {
 		why = errors.New("it is empty")
 	}
 	if why == nil && r.st.Meta.State != "" {
-		return r.settle(mine)
+		if theirs == nil && !r.takeOver && len(r.st.Blobs) > 0 {
+			return withHint(storage(fmt.Errorf("cache: %s is empty, but this state keeps %d images there", r.cfg.Cache.Dir, len(r.st.Blobs))),
+				"mount it; if it is really lost: vouch cache adopt --take-over")
+		}
+		return r.settle(known)
 	}
 	if why != nil && !errors.Is(why, metadata.ErrCorrupt) && r.st == nil {
 		return r.openError(why)
@@ -231,7 +243,7 @@ func newer(a, b *ledger) *ledger {
 
 // settle finishes opening a sound state: the event log catches up with what
 // was committed, and the generation with what was shown.
-func (r *run) settle(mine *ledger) error {
+func (r *run) settle(known *ledger) error {
 	if err := r.openLog(); err != nil {
 		return err
 	}
@@ -246,8 +258,11 @@ func (r *run) settle(mine *ledger) error {
 		r.index = index
 		r.st.Meta.Generation = max(r.st.Meta.Generation, index.Generation)
 	}
-	if mine != nil {
-		r.st.Meta.Generation = max(r.st.Meta.Generation, mine.Generation)
+	if known != nil {
+		r.st.Meta.Generation = max(r.st.Meta.Generation, known.Generation)
+		for _, f := range known.Floors {
+			r.raiseFloor(f)
+		}
 	}
 	return r.checkDirs()
 }
@@ -280,12 +295,13 @@ func (r *run) problem(severity, subject, code, detail, hint string) {
 
 // subscription returns the configured subscription of that name, or nil.
 func (r *run) subscription(name string) *Subscription {
-	for i := range r.cfg.Subscriptions {
-		if r.cfg.Subscriptions[i].Name == name {
-			return &r.cfg.Subscriptions[i]
+	if r.subs == nil {
+		r.subs = map[string]*Subscription{}
+		for i := range r.cfg.Subscriptions {
+			r.subs[r.cfg.Subscriptions[i].Name] = &r.cfg.Subscriptions[i]
 		}
 	}
-	return nil
+	return r.subs[name]
 }
 
 // commit makes one transaction; in a dry run only the picture in memory changes.

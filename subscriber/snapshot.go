@@ -60,7 +60,7 @@ func (r *run) writeStatus() error {
 func (r *run) status() *Status {
 	s := &Status{
 		Schema: statusSchema, State: r.st.Meta.State, Generated: r.at, Generation: r.st.Meta.Generation,
-		LastSync: r.st.Meta.LastSync, LastExit: r.exit(),
+		LastSync: r.st.Meta.LastSync, LastExit: r.st.Meta.LastExit,
 		Subscriptions: []SubscriptionStatus{}, Images: r.imageStatus(), Withdrawn: []WithdrawnStatus{},
 		Handlers: []HandlerStatus{}, Deliveries: []DeliveryStatus{}, Problems: []Problem{},
 		Trust: TrustStatus{Path: r.cfg.Trust.Anchors}, Cache: r.cacheStatus(), Blocks: BlocksDigest(r.cfg.Blocks),
@@ -252,6 +252,12 @@ func (r *run) imageStatus() []ImageStatus {
 		}
 		out = append(out, s)
 	}
+	for key, row := range r.st.Images { // failed in an earlier run, and not tried in this one
+		if res := r.results[key]; !row.Published && row.Result == "failed" && (res == nil || res.Result == "unchanged") {
+			seen[key] = true
+			out = append(out, r.absentStatus(key, &ImageResult{Subscription: row.Entry.Subscription, Identifier: key.ID, Version: row.Version, Result: row.Result, Reason: row.Reason, Detail: row.Detail}))
+		}
+	}
 	for key, res := range r.results {
 		if !seen[key] && res.Result != "unchanged" {
 			out = append(out, r.absentStatus(key, res))
@@ -285,14 +291,17 @@ func (r *run) absentStatus(key metadata.ImageKey, res *ImageResult) ImageStatus 
 	return s
 }
 
+// cacheStatus walks the cache once, and again when something has changed.
 func (r *run) cacheStatus() CacheStatus {
-	c := CacheStatus{Path: r.cfg.Cache.Dir, MaxSize: r.cfg.Cache.MaxSize}
-	if u, err := r.cache.Usage(); err == nil {
-		c.Usage = u
+	if r.stock == nil {
+		r.stock = &CacheStatus{Path: r.cfg.Cache.Dir, MaxSize: r.cfg.Cache.MaxSize}
+		if u, err := r.cache.Usage(); err == nil {
+			r.stock.Usage = u
+		}
+		r.stock.Foreign, _ = r.cache.Foreign()
 	}
-	c.Free, c.Total, _ = r.cache.Free()
-	c.Foreign, _ = r.cache.Foreign()
-	return c
+	r.stock.Free, r.stock.Total, _ = r.cache.Free()
+	return *r.stock
 }
 
 func (r *run) withdrawnStatus(s *Status) {

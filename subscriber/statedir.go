@@ -207,7 +207,11 @@ func lockState(ctx context.Context, dir string, noWait, join bool, at time.Time)
 		}
 	}
 	defer queue.Unlock()
-	h, _ := json.Marshal(holder{PID: os.Getpid(), Command: command(), Run: l.run, Since: at})
+	waiting := holder{PID: os.Getpid(), Command: command(), Since: at}
+	if join {
+		waiting.Run = l.run // a whole sync: others may join it
+	}
+	h, _ := json.Marshal(waiting)
 	if err := os.WriteFile(queue.Path(), h, 0o600); err != nil {
 		return nil, "", fmt.Errorf("queue: %w", err)
 	}

@@ -48,7 +48,13 @@ func Sync(ctx context.Context, c *Config, o SyncOptions) (*Report, error) {
 		return nil, err
 	}
 	defer r.close()
-	r.dry, r.accept = o.DryRun, o.AcceptWithdrawals
+	r.dry, r.accept, r.synced = o.DryRun, o.AcceptWithdrawals, true
+	if len(o.Names) > 0 {
+		r.only = map[string]bool{}
+		for _, name := range o.Names {
+			r.only[name] = true
+		}
+	}
 	return r.pass(ctx, r.chosen(o.Names))
 }
 
@@ -138,6 +144,9 @@ func (r *run) local(ctx context.Context) error {
 	}
 	if err := r.expireLists(); err != nil {
 		return err
+	}
+	if r.dry {
+		return nil // the whole plan is shown later, once
 	}
 	if err := r.withdraw(ctx, r.makePlan().leave); err != nil {
 		return err
@@ -231,7 +240,7 @@ func (r *run) noteUnmet(p plan) error {
 				row.Wanted = w
 			}
 			changed = append(changed, key)
-		case !row.Published && !wished[key] && (res == nil || res.Result != "failed"):
+		case !row.Published && r.wishing[key.List] && !wished[key] && (res == nil || res.Result != "failed"):
 			changed = append(changed, key)
 			delete(r.st.Images, key)
 		}
@@ -268,10 +277,9 @@ func (r *run) conclude(ctx context.Context) (*Report, error) {
 	if err := r.dropUnsubscribed(); err != nil {
 		return nil, err
 	}
-	if !r.held {
-		r.st.Meta.Baseline = r.baseline()
+	if !r.held && r.noTrust == nil && !r.inDoubt() {
+		r.st.Meta.Baseline = r.baseline() // applied: every list was judged under it
 	}
-	r.st.Meta.LastSync = r.at
 	if err := r.commitRows(); err != nil {
 		return nil, err
 	}
@@ -287,10 +295,17 @@ func (r *run) conclude(ctx context.Context) (*Report, error) {
 	if err := r.deliver(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := r.prune(); err != nil {
+	pruned, err := r.prune()
+	if err != nil {
 		return nil, err
 	}
+	if pruned.Removed > 0 || r.report.Events.Emitted > 0 {
+		r.stock = nil
+	}
 	rep := r.finish()
+	if r.synced {
+		r.st.Meta.LastSync, r.st.Meta.LastExit = r.at, rep.Exit
+	}
 	if err := r.tellOnce(event.SyncFinished, event.SyncData{Session: r.session, Exit: &rep.Exit}); err != nil {
 		return nil, err
 	}
@@ -299,6 +314,17 @@ func (r *run) conclude(ctx context.Context) (*Report, error) {
 	}
 	rep.Events = r.report.Events
 	return rep, errors.Join(r.writeIndex(), r.writeLedger(), r.writeStatus(), r.writeReport(rep), r.writeSeal(), ctx.Err())
+}
+
+// inDoubt says whether some followed list could not be judged today: neither
+// good nor withdrawn.
+func (r *run) inDoubt() bool {
+	for id, s := range r.standings {
+		if l := r.st.Lists[id]; l != nil && !s.good && !s.withdraws() && r.subscription(l.Entry.Subscription) != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // commitRows writes the rows that judging touched.
@@ -404,7 +430,7 @@ func (r *run) exit() int {
 			return 3
 		}
 	}
-	if r.held || len(r.nameless) > 0 || r.report.Events.Dead > 0 || len(r.corrupt) > 0 || r.clockBehind() {
+	if r.held || r.incomplete || len(r.nameless) > 0 || r.report.Events.Dead > 0 || len(r.corrupt) > 0 || r.clockBehind() {
 		return 3
 	}
 	return 0
@@ -425,6 +451,9 @@ func (r *run) writeReport(rep *Report) error {
 // baseline is the digest of everything in the configuration that can withdraw
 // an image. Endorsers are not in it: removing one is a decision already.
 func (r *run) baseline() string {
+	if r.base != "" {
+		return r.base
+	}
 	type sub struct {
 		Name, List                    string
 		Include, Exclude              []Selector
@@ -435,9 +464,11 @@ func (r *run) baseline() string {
 		subs = append(subs, sub{s.Name, string(s.List), s.Include, s.Exclude, s.AnyPurpose, s.AllowSHA1, s.Binary})
 	}
 	data, _ := json.Marshal(struct {
-		Subs  []sub
-		Trust TrustConfig
-	}{subs, r.cfg.Trust})
+		Subs       []sub
+		Trust      TrustConfig
+		MaxListAge time.Duration
+	}{subs, r.cfg.Trust, r.cfg.Fetch.MaxListAge})
 	sum := sha256.Sum256(data)
-	return hex.EncodeToString(sum[:])
+	r.base = hex.EncodeToString(sum[:])
+	return r.base
 }

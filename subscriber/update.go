@@ -46,11 +46,12 @@ func (r *run) refresh(ctx context.Context, client *fetch.Client, subs []*Subscri
 		answers[i] = make(chan answer, 1)
 	}
 	rows := make([]metadata.Subscription, len(subs))
+	prior := make([]*judgement, len(subs)) // taken here: r.judged grows while others ask
 	held := make([]string, len(subs))
 	for i, sub := range subs {
 		rows[i] = r.subRow(sub)
 		if l := r.st.Lists[rows[i].List]; l != nil {
-			held[i] = l.Message
+			held[i], prior[i] = l.Message, r.judged[l.Message]
 		}
 	}
 	wg.Go(func() {
@@ -62,7 +63,7 @@ func (r *run) refresh(ctx context.Context, client *fetch.Client, subs []*Subscri
 			}
 			wg.Go(func() {
 				defer func() { <-slots }()
-				answers[i] <- r.ask(ctx, client, sub, rows[i], held[i])
+				answers[i] <- r.ask(ctx, client, sub, rows[i], held[i], prior[i])
 			})
 		}
 	})
@@ -96,6 +97,9 @@ func (r *run) subRow(sub *Subscription) metadata.Subscription {
 	if known := r.st.Subs[sub.Name]; known != nil {
 		row = *known
 	}
+	if sub.List != "" && string(sub.List) != row.List {
+		row.ETag, row.LastModified = "", "" // what was accepted is not what is wanted
+	}
 	if row.URL != sub.URL {
 		row.URL, row.ETag, row.LastModified = sub.URL, "", ""
 	}
@@ -104,7 +108,7 @@ func (r *run) subRow(sub *Subscription) metadata.Subscription {
 
 // ask makes one conditional request and judges what comes back. A list that
 // is not in good standing is asked for whole: there must be bytes to judge.
-func (r *run) ask(ctx context.Context, client *fetch.Client, sub *Subscription, row metadata.Subscription, held string) answer {
+func (r *run) ask(ctx context.Context, client *fetch.Client, sub *Subscription, row metadata.Subscription, held string, j *judgement) answer {
 	a := answer{sub: sub, row: row}
 	origin, err := originOf(sub)
 	if err != nil {
@@ -112,13 +116,13 @@ func (r *run) ask(ctx context.Context, client *fetch.Client, sub *Subscription, 
 		return a
 	}
 	ask := fetch.Doc{MaxSize: r.cfg.Fetch.MaxListSize, Tries: listTries, Within: listWithin}
-	if j := r.judged[held]; j != nil && j.verified != nil {
+	if j != nil && j.verified != nil {
 		ask.ETag, ask.LastModified = row.ETag, row.LastModified
 	}
 	if a.doc, a.err = client.Document(ctx, origin, ask); a.err != nil || a.doc.NotModified {
 		return a
 	}
-	if j := r.judged[held]; j != nil && digestOf(a.doc.Body) == held {
+	if j != nil && digestOf(a.doc.Body) == held {
 		a.verified, a.why = j.verified, j.why // the same bytes under the same trust: judged already
 		if a.verified != nil {
 			a.doc.Body = nil
@@ -282,7 +286,7 @@ func (r *run) takeVerified(row *metadata.Subscription, a answer) error {
 		c.pinned = imagelist.ListID(row.List)
 	}
 	known := r.st.Lists[id]
-	if rej := accept(r.st, c, r.followedBy(id), r.cfg.Blocks, r.at, r.clockBehind()); rej != nil {
+	if rej := accept(r.st, c, r.followedBy(id), r.at, r.clockBehind()); rej != nil {
 		row.ETag, row.LastModified = "", ""
 		if known != nil && known.Payload == a.verified.Payload().String() && rej.Code == verdict.ListExpired {
 			row.FailingSince = time.Time{} // it answers; what it has is simply old
@@ -346,20 +350,19 @@ func (r *run) acceptList(row *metadata.Subscription, a answer, news bool) error 
 	if err := r.writeLedger(); err != nil {
 		return err
 	}
-	if err := r.commit(func(tx *metadata.Tx) {
+	// Before the transaction, so that the cache's copy is never older than the
+	// list whose images it stands for.
+	if err := r.cache.WriteList(row.List, raw); err != nil {
+		return err
+	}
+	return r.commit(func(tx *metadata.Tx) {
 		tx.PutFloor(r.st.Floors[row.List])
 		tx.PutList(r.st.Lists[row.List])
 		tx.PutSub(row)
 		if news {
 			tx.PutEvent(r.newEvent(event.ListAccepted, row.List, event.ListData{Subscription: row.Name, URL: fetch.Redact(row.URL), List: &entry}))
 		}
-	}); err != nil {
-		return err
-	}
-	if err := r.cache.WriteList(row.List, raw); err != nil {
-		return err
-	}
-	return nil
+	})
 }
 
 // listEntry renders a list for the index and events.

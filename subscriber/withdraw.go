@@ -2,9 +2,11 @@ package subscriber
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"vouch/cache"
+	"vouch/imagelist"
 	"vouch/imagelist/verdict"
 	"vouch/subscriber/event"
 	"vouch/subscriber/metadata"
@@ -22,8 +24,8 @@ type departure struct {
 // withdraw takes images out of the cache.
 //
 // Urgent ones (blocked, revoked, corrupt) lose their name first; the others
-// keep it until handlers had their announcement and the index has forgotten
-// them. D3. Died anywhere before the transaction: the row still says
+// keep it until the index has forgotten them, deselected ones also until
+// handlers had their announcement. D3. Died anywhere before the transaction: the row still says
 // published, the fact still holds, and the next run's plan withdraws again;
 // every step tolerates that it was done already. Died after it: the events
 // are in the outbox.
@@ -41,8 +43,13 @@ func (r *run) withdraw(ctx context.Context, leaves []leave) error {
 			if err := r.unpublish(d); err != nil {
 				return err
 			}
-		} else {
-			r.announce(ctx, d.event.Event)
+		}
+	}
+	for _, d := range deps {
+		if !d.urgent() {
+			if err := r.announce(ctx, d.event.Event, d.typ != event.ImageExpired); err != nil {
+				return err
+			}
 		}
 		d.row.Published = false
 	}
@@ -77,35 +84,42 @@ func (r *run) depart(l leave) *departure {
 	row := r.st.Images[l.key]
 	data := r.imageData(row.Entry, r.st.Lists[l.key.List])
 	data.Reason, data.Detail = l.reason, l.detail
-	r.passOnRevocation(&data)
+	if rev := r.revocation(l.key, data.SHA512); rev != nil && l.reason == reasonRemoved {
+		data.Revocation, data.RevokedAt = rev.Reason, &rev.Date
+	}
 	d := &departure{leave: l, row: row, data: data}
 	d.gone = &metadata.Withdrawn{Entry: row.Entry, Type: l.typ, Reason: l.reason, Detail: l.detail, At: r.at}
 	d.event = r.newEvent(l.typ, l.key.ID, data)
 	return d
 }
 
-// passOnRevocation adds the endorser's own words from vouch:revoked.
-func (r *run) passOnRevocation(data *event.ImageData) {
-	list := r.st.Lists[data.List]
-	if list == nil || data.Reason != reasonRemoved {
-		return
+// revocation finds the endorser's own words for leaving an image out
+// (vouch:revoked), nil when there are none.
+func (r *run) revocation(key metadata.ImageKey, sha512 string) *imagelist.Revocation {
+	list := r.st.Lists[key.List]
+	if list == nil {
+		return nil
 	}
 	content := r.content(list)
 	if content == nil {
-		return
+		return nil
 	}
-	for _, rev := range content.Revoked {
-		if string(rev.Identifier) == data.Identifier && (rev.SHA512.String() == data.SHA512 || rev.SHA512 == [64]byte{}) {
-			at := rev.Date
-			data.Revocation, data.RevokedAt = rev.Reason, &at
+	for i, rev := range content.Revoked {
+		if string(rev.Identifier) == key.ID && (rev.SHA512.String() == sha512 || rev.SHA512 == imagelist.Digest{}) {
+			return &content.Revoked[i]
 		}
 	}
+	return nil
 }
 
 // unpublish takes the name away and keeps the bytes under expired/, save
 // corrupt ones, which are in quarantine already.
 func (r *run) unpublish(d *departure) error {
 	kept, err := r.cache.Unpublish(d.key.ID, r.at)
+	if errors.Is(err, cache.ErrUnsafe) { // a directory, say: not ours to move
+		r.problem("critical", "cache", "name", err.Error(), "remove it")
+		return nil
+	}
 	if err != nil {
 		return err
 	}

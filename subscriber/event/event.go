@@ -68,7 +68,7 @@ type Image struct {
 	Blob           string          `json:"blob"`
 	AvailableSince time.Time       `json:"available_since"`
 	Expires        time.Time       `json:"expires"` // earliest of list, image and signer's certificate
-	Stale          bool            `json:"stale,omitempty"`
+	Stale          bool            `json:"stale,omitzero"`
 	Metadata       json.RawMessage `json:"metadata"`
 }
 

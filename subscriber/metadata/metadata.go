@@ -53,6 +53,7 @@ type Meta struct {
 	Handlers   map[string]time.Time `json:"handlers,omitempty"` // known since
 	Dirs       []string             `json:"dirs,omitempty"`     // configuration directories (subscriptions.d, blocks.d) that have been there
 	LastSync   time.Time            `json:"last_sync,omitzero"`
+	LastExit   int                  `json:"last_exit,omitempty"` // of the last sync
 }
 
 // Subscription is what fetching has learned, by subscription name.
@@ -106,6 +107,7 @@ type Image struct {
 	Reason    string            `json:"reason,omitempty"`
 	Detail    string            `json:"detail,omitempty"`
 	Told      string            `json:"told,omitempty"`      // digest and reason of the image.failed already told
+	Tried     string            `json:"tried,omitempty"`     // payload of the list that Mismatch counts for
 	Mismatch  int               `json:"mismatch,omitempty"`  // complete downloads of Wanted with other content
 	Resources map[string]string `json:"resources,omitempty"` // handler -> what it made of it
 }
