@@ -86,6 +86,9 @@ func parseMessage(der []byte) (*message, error) {
 	if !outer.Type.Equal(oidSignedData) {
 		return nil, notSigned("PKCS#7: content type %v is not signed data", outer.Type)
 	}
+	if fields(outer.Raw) != 2 {
+		return nil, malformed("PKCS#7: wrong fields")
+	}
 	var data signedData
 	if err := unmarshal(outer.Content.Bytes, &data); err != nil {
 		return nil, malformed("SignedData: %v", err)

@@ -274,6 +274,12 @@ func TestLargeContent(t *testing.T) {
 	expect(t, forge(content, func(*forgery) {}), Options{}, "", content)
 }
 
+// TestOuterFields has something beside the SignedData in its ContentInfo.
+func TestOuterFields(t *testing.T) {
+	p7 := forge(document, func(*forgery) {})
+	expect(t, lengthened(t, p7), Options{}, verdict.MalformedEnvelope, "")
+}
+
 func TestCheckKey(t *testing.T) {
 	modulus := func(bits uint) *rsa.PublicKey {
 		return &rsa.PublicKey{N: new(big.Int).Lsh(big.NewInt(1), bits-1), E: 65537}
