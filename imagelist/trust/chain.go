@@ -109,7 +109,7 @@ func (q *question) diagnose(path []*x509.Certificate) *examined {
 		}
 	}
 	e.pass(checkValidity, "until %s", earliest(path).UTC().Format(time.RFC3339))
-	for _, c := range path[1 : len(path)-1] {
+	for _, c := range path[1:max(1, len(path)-1)] { // the signer may be an anchor itself
 		if !c.IsCA && e.refuse(checkProxy, verdict.Reject(verdict.ProxyCertificate,
 			"%q is no CA and has issued a certificate", OneLine(c.RawSubject))) {
 			return e

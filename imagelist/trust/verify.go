@@ -128,6 +128,9 @@ func (q *question) examine(chain []*x509.Certificate) *examined {
 		return e
 	}
 	e.pass(checkAlgorithm, "%s, %s", signer.SignatureAlgorithm, keyOf(signer))
+	if e.refuse(checkChain, q.constrained(chain)) {
+		return e
+	}
 	e.pass(checkChain, "%s", q.store.describeChain(chain))
 	e.pass(checkValidity, "until %s", e.result.Until.UTC().Format(time.RFC3339))
 	if e.refuse(checkKeyUsage, q.purpose(chain)) {

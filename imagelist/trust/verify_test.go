@@ -4,6 +4,8 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"os"
 	"path/filepath"
 	"slices"
@@ -412,4 +414,63 @@ func TestT46_HostileChains(t *testing.T) {
 	})
 	_, r, _ = outcome(t, s, many.cert, lax)
 	wantCode(t, r, verdict.UnsupportedAlgorithm, false)
+}
+
+// TestAnchorAsSigner: a self-signed user certificate that is installed is no
+// chain, and neither is it one to explain.
+func TestAnchorAsSigner(t *testing.T) {
+	d := newDirectory(t)
+	self := issue(t, dn(t, "DC=org", "CN=Self"), nil, ecKey(t), asUser)
+	d.cert(self)
+	_, r, _ := outcome(t, d.load(), self.cert, Policy{})
+	wantCode(t, r, verdict.Untrusted, false)
+}
+
+// TestNameConstraints: what crypto/x509 would not apply is refused.
+func TestNameConstraints(t *testing.T) {
+	people := dn(t, "DC=org", "OU=people")
+	subtree := func(tag byte, base []byte) []byte {
+		name := append([]byte{tag, byte(len(base))}, base...)
+		return append([]byte{0x30, byte(len(name))}, name...)
+	}
+	permitted := func(subtrees ...[]byte) []byte {
+		list := slices.Concat(subtrees...)
+		field := append([]byte{0xa0, byte(len(list))}, list...)
+		return append([]byte{0x30, byte(len(field))}, field...)
+	}
+	mail := subtree(0x81, []byte("example.org"))
+	for _, c := range []struct {
+		name    string
+		value   []byte
+		subject []byte
+		code    verdict.Code
+	}{
+		{"directory", permitted(subtree(0xa4, people)), dn(t, "DC=org", "CN=A"), verdict.Untrusted},
+		{"mail and directory", permitted(mail, subtree(0xa4, people)), dn(t, "DC=org", "CN=A"), verdict.Untrusted},
+		{"mail", permitted(mail), dn(t, "DC=org", "CN=A"), ""},
+		{"mail in the subject", permitted(mail), dn(t, "DC=org", "CN=A", "emailAddress=a@example.com"), verdict.Untrusted},
+		{"hosts", permitted(subtree(0x82, []byte("example.org"))), dn(t, "DC=org", "CN=A", "emailAddress=a@example.com"), ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			ca := w.root.sub(t, dn(t, "DC=org", "CN=Constrained"), func(cert *x509.Certificate) {
+				cert.ExtraExtensions = append(cert.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 30}, Value: c.value})
+			})
+			w.anchor(ca)
+			_, r, _ := outcome(t, w.load(), ca.user(t, c.subject).cert, Policy{})
+			if r == nil && c.code != "" || r != nil && r.Code != c.code {
+				t.Errorf("%v, want %q", r, c.code)
+			}
+		})
+	}
+	w := newWorld(t)
+	for _, value := range [][]byte{{4, 0}, {0x30, 4, 0xa0, 2, 5, 0}} {
+		c := &x509.Certificate{Extensions: []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 30}, Value: value}}}
+		if !constraintForms(c)[generalDirectory] {
+			t.Errorf("% x is understood", value)
+		}
+	}
+	if len(constraintForms(w.ca.cert)) != 0 {
+		t.Error("constraints where there are none")
+	}
 }
