@@ -67,18 +67,24 @@ func (r *run) lost(d cache.Digest, why string) {
 
 // inspectNames restores names under endorsed/ that are gone or lead elsewhere.
 func (r *run) inspectNames(touched *[]cache.Digest) error {
-	leaving := map[metadata.ImageKey]bool{}
-	for _, l := range r.makePlan().leave {
-		leaving[l.key] = true // perhaps half way already
-	}
+	var leaving map[metadata.ImageKey]bool // planned when the first name is not as we left it
 	for key, i := range r.st.Images {
 		d := digestFromHex(i.Entry.SHA512)
 		b := r.st.Blobs[d]
-		if !i.Published || b == nil || leaving[key] {
+		if !i.Published || b == nil {
 			continue
 		}
 		stamp, err := r.cache.NameStamp(key.ID)
 		if err == nil && (stamp == b.Stamp || stamp == i.Name) {
+			continue
+		}
+		if leaving == nil {
+			leaving = map[metadata.ImageKey]bool{}
+			for _, l := range r.makePlan().leave {
+				leaving[l.key] = true // perhaps half way already
+			}
+		}
+		if leaving[key] {
 			continue
 		}
 		if errors.Is(err, cache.ErrUnsafe) {

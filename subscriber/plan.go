@@ -1,6 +1,7 @@
 package subscriber
 
 import (
+	"encoding/hex"
 	"slices"
 	"sort"
 	"time"
@@ -259,6 +260,9 @@ func (r *run) leaving(key metadata.ImageKey, row *metadata.Image, w wish, wished
 
 // blocking finds the block that a published image has run into.
 func (r *run) blocking(key metadata.ImageKey, row *metadata.Image, list *metadata.List) *Block {
+	if len(r.cfg.Blocks) == 0 {
+		return nil
+	}
 	if b := blockedImage(r.cfg.Blocks, key.ID, row.Entry.SHA512, r.at); b != nil {
 		return b
 	}
@@ -349,10 +353,12 @@ func (p *plan) sort() {
 
 // digestFromHex reads a digest that we wrote ourselves; a damaged one becomes
 // the zero digest, which names nothing.
-func digestFromHex(s string) cache.Digest {
-	d, err := imagelist.ParseDigest(s)
-	if err != nil {
+func digestFromHex(s string) (d cache.Digest) {
+	if len(s) != hex.EncodedLen(len(d)) {
+		return d
+	}
+	if _, err := hex.Decode(d[:], []byte(s)); err != nil {
 		return cache.Digest{}
 	}
-	return cache.Digest(d)
+	return d
 }

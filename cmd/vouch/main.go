@@ -17,14 +17,21 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"slices"
 	"syscall"
 	"time"
 )
 
 func main() {
+	debug.SetMemoryLimit(memoryLimit)
 	os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr))
 }
+
+// memoryLimit is where the collector begins to work harder. What a run really
+// holds grows with lists and images, some 8 KiB for each image, and not with
+// their bytes; the limit keeps a large site's run from twice that.
+const memoryLimit = 150 << 20
 
 // run is the program: words in, text out, the exit status returned.
 //
