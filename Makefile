@@ -7,7 +7,7 @@ TESTFLAGS ?=
 FUZZTIME ?= 20s
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help build test race lint fuzz bench demo check install tools clean
+.PHONY: help build test race lint fuzz bench demo cases check install tools clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -40,6 +40,10 @@ bench: build ## measure against what an administrator would do by hand
 
 demo: build ## the main job end to end in a temporary directory, and shown
 	$(GO) run ./testdata/demo -vouch $(BIN)
+
+cases: ## check and print the body of cases; CMD='prog {dir} {at} {file}' runs another program over it
+	VOUCH_ALL_CASES=1 $(GO) test -count=1 -run '^TestCases' ./imagelist
+	$(GO) run ./testdata/cases/table $(CMD)
 
 check: lint test race ## everything that must hold before a change lands
 

@@ -340,6 +340,7 @@ func FuzzVerify(f *testing.F) {
 	for _, change := range []listtest.Change{listtest.NotSigned(), listtest.Cut(), listtest.Tampered(), listtest.DuplicateKey()} {
 		f.Add(w.Message(change))
 	}
+	seedCases(f)
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		before := bytes.Clone(raw)
 		have, told := imagelist.Examine(raw, anchors, w.At, q)
