@@ -85,7 +85,7 @@ var (
 	ErrSize     = errors.New("content does not match its size")
 	ErrName     = errors.New("not usable as a file name")
 	ErrBusy     = errors.New("somebody else is downloading it")
-	ErrNoSpace  = errors.New("no space left") // ENOSPC, EDQUOT
+	ErrNoSpace  = errors.New("no space left") // ENOSPC, EDQUOT, EFBIG
 	ErrUnsafe   = errors.New("unsafe permissions")
 	ErrUnusable = errors.New("file system cannot hold a cache") // create, link, rename or fsync does not work there
 )

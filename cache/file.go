@@ -29,7 +29,8 @@ func wrap(subject string, err error) error {
 }
 
 func isNoSpace(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) ||
+		errors.Is(err, syscall.EFBIG) // a signed size that no file here can have
 }
 
 // claim reserves a path under partial/ for one user in this process.

@@ -23,7 +23,7 @@ type claim struct {
 //
 // holder names the configured subscription that already follows the list, ""
 // if none; behind says that the local clock cannot be believed.
-func accept(st *metadata.Snapshot, c claim, holder string, at time.Time, behind bool) *verdict.Rejection {
+func accept(st *metadata.Snapshot, c claim, holder string, blocks []Block, at time.Time, behind bool) *verdict.Rejection {
 	l := c.list.List()
 	if c.pinned != "" && l.Identifier != c.pinned {
 		return verdict.Reject(verdict.IdentifierChanged, "the list says %q, subscription %s follows %q", l.Identifier, c.sub.Name, c.pinned)
@@ -39,6 +39,9 @@ func accept(st *metadata.Snapshot, c claim, holder string, at time.Time, behind 
 	}
 	if !at.Before(c.expires) {
 		return verdict.Reject(verdict.ListExpired, "expired at %s", c.expires.UTC().Format(time.RFC3339))
+	}
+	if b := blockedList(blocks, string(l.Identifier), speakerOf(c.list), at); b != nil { // or it could push others' lists aside
+		return verdict.Reject(verdict.Blocked, "blocked by this site: %s", b.Reason)
 	}
 	return nil
 }

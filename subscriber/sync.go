@@ -421,6 +421,9 @@ func (r *run) exit() int {
 	}
 	for _, l := range r.report.Lists {
 		row := r.st.Subs[l.Subscription]
+		if l.Reason == verdict.Blocked {
+			continue // this site's own decision
+		}
 		if l.Result == "rejected" || l.Result == "expired" || l.Result == "unreachable" && row != nil && r.alarming(row) {
 			return 3
 		}

@@ -286,7 +286,7 @@ func (r *run) takeVerified(row *metadata.Subscription, a answer) error {
 		c.pinned = imagelist.ListID(row.List)
 	}
 	known := r.st.Lists[id]
-	if rej := accept(r.st, c, r.followedBy(id), r.at, r.clockBehind()); rej != nil {
+	if rej := accept(r.st, c, r.followedBy(id), r.cfg.Blocks, r.at, r.clockBehind()); rej != nil {
 		row.ETag, row.LastModified = "", ""
 		if known != nil && known.Payload == a.verified.Payload().String() && rej.Code == verdict.ListExpired {
 			row.FailingSince = time.Time{} // it answers; what it has is simply old

@@ -74,7 +74,7 @@ func TestEveryVerdict_Lists(t *testing.T) {
 		refusal{code: verdict.IdentifierChanged, exit: 3, change: listtest.ID("00000000-0000-4000-8000-000000000001")},
 		refusal{code: verdict.VersionRollback, exit: 3, change: listtest.Version("0.9")},
 		refusal{code: verdict.VersionReused, exit: 3, change: listtest.List(func(b *listtest.Builder) { b.Version("1.0.0").Title("Other") })},
-		refusal{code: verdict.Blocked, exit: 3, spoil: func(s *site) {
+		refusal{code: verdict.Blocked, exit: 0, spoil: func(s *site) {
 			s.publish(s.draft("2.0.0", picture{"one", "first", nil}, picture{"two", "second", nil}), listtest.SignedBy(s.Bob))
 			s.block("endorser: " + s.Bob.DN() + "\nreason: left the project\n")
 			s.subscription("main")["endorsers"] = []any{object{"dn": s.Alice.DN(), "ca": s.Alice.IssuerDN()}, object{"dn": s.Bob.DN(), "ca": s.Bob.IssuerDN()}}
@@ -365,7 +365,7 @@ func TestEveryVerdict_StoredLists(t *testing.T) {
 		"crl-gone":      {"crl-missing", 3, true, func(s *site) { s.CA.WriteTo(s.Dir, listtest.NoCRL()) }},
 		"crl-no-grace":  {"crl-missing", 3, false, func(s *site) { s.CA.WriteTo(s.Dir, listtest.NoCRL()); s.section("trust")["outage_grace"] = "0s" }},
 		"too-old":       {"list-expired", 3, false, func(s *site) { s.section("fetch")["max_list_age"] = "1m" }},
-		"block-list":    {"blocked", 3, false, func(s *site) { s.block("list: " + listtest.ListID + "\nreason: no\n") }},
+		"block-list":    {"blocked", 0, false, func(s *site) { s.block("list: " + listtest.ListID + "\nreason: no\n") }},
 		"block-image":   {"blocked", 0, false, func(s *site) { s.block("image: one\nreason: no\n") }},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -375,9 +375,6 @@ func TestEveryVerdict_StoredLists(t *testing.T) {
 			s.sync(0)
 			s.pub.Close()
 			c.happen(s)
-			if c.reason == "blocked" {
-				c.exit = 0 // the list cannot even be asked for
-			}
 			rep := s.sync(c.exit)
 			if c.stays {
 				if s.endorsed("one") != "first" {
