@@ -1,0 +1,157 @@
+package main_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// slow serves a file's first half, then nothing until the release is closed.
+func slow(content string, release <-chan struct{}) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", fmt.Sprint(len(content)))
+		w.Write([]byte(content[:len(content)/2]))
+		w.(http.Flusher).Flush()
+		select {
+		case <-release:
+			w.Write([]byte(content[len(content)/2:]))
+		case <-r.Context().Done():
+		}
+	}
+}
+
+// hanging starts a sync that downloads "slow" for as long as it is let, and
+// has "quick" published already.
+func hanging(t *testing.T) (s *site, running *exec.Cmd, release chan struct{}, done chan error) {
+	t.Helper()
+	s = newSite(t)
+	s.section("fetch")["min_rate"] = "1KiB"
+	s.publish(s.draft("1", picture{"quick", "quick bytes", nil}))
+	s.sync(0)
+	content := strings.Repeat("slow bytes ", 100000)
+	release = make(chan struct{})
+	b := s.draft("2", picture{"quick", "quick bytes", nil}, picture{"slow", content, nil}, picture{"third", "third bytes", nil})
+	b2 := b.Image("hung", []byte(content+"!"), s.pub.URL+"/images/hung")
+	s.pub.hook("/images/hung", slow(content+"!", release))
+	s.publish(b2)
+	running = s.command("sync")
+	var stderr bytes.Buffer
+	running.Stdout, running.Stderr = &stderr, &stderr
+	if err := running.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done = make(chan error, 1)
+	go func() { done <- running.Wait() }()
+	t.Cleanup(func() { running.Process.Kill() })
+	waitUntil(t, "third, published while hung hangs", 10*time.Second, func() bool { return s.endorsed("third") != "" })
+	return s, running, release, done
+}
+
+// TestF14_WhileASyncRuns: everything that only reads answers at once, a second
+// sync is told who has the state.
+func TestF14_WhileASyncRuns(t *testing.T) {
+	s, running, release, done := hanging(t)
+	for _, args := range [][]string{
+		{"status"}, {"status", "--nagios"}, {"image", "ls"}, {"image", "ls", "--format", "vmcatcher"}, {"image", "show", "quick"}, {"image", "path", "quick"},
+		{"image", "path", "third"}, {"event", "ls"}, {"event", "ls", "-o", "json"}, {"cache", "usage"}, {"subscription", "ls"}, {"block", "ls"}, {"trust", "ls"}, {"config", "check"},
+	} {
+		begun := time.Now()
+		out := s.vouch(args...)
+		if took := time.Since(begun); out.code > 3 || out.code == 1 || out.code == 2 && args[0] != "status" || took > 2*time.Second {
+			t.Errorf("vouch %s: exit %d after %v\n%s%s", strings.Join(args, " "), out.code, took, out.stdout, out.stderr)
+		}
+	}
+	s.expect(0, []string{"image", "path", "third"}, "/cache/endorsed/third\n")
+	pid := fmt.Sprint(running.Process.Pid)
+	s.expect(4, []string{"sync", "--no-wait"}, "pid "+pid+": .* sync\\)", "hint: ")
+	out := s.expect(4, []string{"sync", "--no-wait", "-o", "json"})
+	var doc struct {
+		Schema, Error, Hint string
+		Exit                int
+	}
+	if json.Unmarshal([]byte(out.stdout), &doc) != nil || doc.Schema != "vouch/error/v1" || doc.Exit != 4 || !strings.Contains(doc.Error, pid) || doc.Hint == "" {
+		t.Errorf("sync --no-wait -o json: %s", out.stdout)
+	}
+	s.env = []string{"VOUCH_EVENT_ID=x-1"}
+	s.expect(4, []string{"sync"}, "pid "+pid+"\\b")
+	s.env = nil
+	close(release)
+	if err := <-done; err != nil {
+		t.Errorf("the first sync: %v", err)
+	}
+	if s.endorsed("hung") == "" {
+		t.Error("the slow image did not come")
+	}
+}
+
+// TestF14_BlockWhileASyncRuns: a block does not wait for a download.
+func TestF14_BlockWhileASyncRuns(t *testing.T) {
+	s, _, release, done := hanging(t)
+	begun := time.Now()
+	s.expect(0, []string{"block", "--image", "quick", "--reason", "CVE-2026-1"}, "in force")
+	if took := time.Since(begun); took > 5*time.Second {
+		t.Errorf("the block took %v", took)
+	}
+	if s.endorsed("quick") != "" {
+		t.Error("the blocked image is still there")
+	}
+	s.expect(0, []string{"block", "--image", "hung", "--reason", "CVE-2026-2"})
+	s.expect(3, []string{"image", "path", "quick"}, "blocked")
+	close(release)
+	if err := <-done; err != nil {
+		t.Errorf("the running sync: %v", err)
+	}
+	if s.endorsed("hung") != "" {
+		t.Error("an image was published that was blocked while it was downloaded")
+	}
+}
+
+// TestF14_SyncFromHandler: a handler's own sync must not wait for the sync
+// that waits for the handler.
+func TestF14_SyncFromHandler(t *testing.T) {
+	s := newSite(t)
+	binary, err := builtBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.handler("loop", fmt.Sprintf("%s --config %s sync >%s 2>&1; echo exit $? >>%[3]s\n", binary, s.configFile(), s.path("said")), object{"events": []string{"image.available"}})
+	s.publish(s.draft("1", picture{"one", "first", nil}))
+	s.sync(0)
+	said, err := os.ReadFile(s.path("said"))
+	if err != nil || !strings.Contains(string(said), "exit 4") || !strings.Contains(string(said), "pid ") {
+		t.Errorf("the handler's sync: %v, %s", err, said)
+	}
+}
+
+// TestF14_ManyAtOnce starts ten syncs at once; one does the work, all are
+// content.
+func TestF14_ManyAtOnce(t *testing.T) {
+	s := newSite(t)
+	s.publish(s.draft("1", picture{"one", "first", nil}))
+	codes := make(chan string, 10)
+	for n := range 10 {
+		args := []string{"sync"}
+		if n%2 == 1 {
+			args = append(args, "--no-wait")
+		}
+		cmd := s.command(args...)
+		go func() {
+			out, _ := cmd.CombinedOutput()
+			codes <- fmt.Sprint(cmd.ProcessState.ExitCode(), " ", string(out))
+		}()
+	}
+	for range 10 {
+		if c := <-codes; !strings.HasPrefix(c, "0 ") && !strings.HasPrefix(c, "4 ") {
+			t.Errorf("exit %s", c)
+		}
+	}
+	if s.endorsed("one") != "first" {
+		t.Error("nobody did the work")
+	}
+}
