@@ -3,8 +3,6 @@ package main
 import (
 	"bytes"
 	"crypto"
-	"fmt"
-	"math/big"
 	"time"
 )
 
@@ -39,17 +37,7 @@ type certificate struct {
 
 type option func(*certificate)
 
-// issued counts the certificates of one name by one key.
-var issued = map[string]int{}
-
-// serialNumber depends on nothing but who certifies whom and how often before, so
-// that a new case leaves the certificates of the others alone.
-func serialNumber(by *key, name string) []byte {
-	who := string(by.spki) + name
-	issued[who]++
-	digest := sum(crypto.SHA256, fmt.Appendf(nil, "%s %d", who, issued[who]))
-	return bigInteger(new(big.Int).SetBytes(digest[:7]))
-}
+var serialNumbers int64 = 1000
 
 func (c *certificate) der() []byte {
 	inner := c.says
@@ -70,8 +58,9 @@ func (c *certificate) der() []byte {
 
 // issue certifies a key; without an issuer the certificate is self-signed.
 func issue(issuer *entity, name string, k *key, options ...option) *entity {
+	serialNumbers++
 	c := &certificate{
-		version: explicit(0, integer(2)), subject: dn(name),
+		version: explicit(0, integer(2)), serial: integer(serialNumbers), subject: dn(name),
 		from: validity(days(-365)), until: validity(days(365)), key: k,
 	}
 	e := &entity{dn: name, ca: name, key: k, tbs: c}
@@ -82,7 +71,6 @@ func issue(issuer *entity, name string, k *key, options ...option) *entity {
 		c.issuer, c.by = issuer.name, issuer.key
 		c.extensions = append(c.extensions, authorityKey(issuer.key.id))
 	}
-	c.serial = serialNumber(c.by, name)
 	c.sign = c.by.with(crypto.SHA256)
 	for _, o := range options {
 		o(c)
