@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"crypto"
+	"fmt"
+	"math/big"
 	"time"
 )
 
@@ -37,7 +39,17 @@ type certificate struct {
 
 type option func(*certificate)
 
-var serialNumbers int64 = 1000
+// issued counts the certificates of one name by one key.
+var issued = map[string]int{}
+
+// serialNumber depends on nothing but who certifies whom and how often before, so
+// that a new case leaves the certificates of the others alone.
+func serialNumber(by *key, name string) []byte {
+	who := string(by.spki) + name
+	issued[who]++
+	digest := sum(crypto.SHA256, fmt.Appendf(nil, "%s %d", who, issued[who]))
+	return bigInteger(new(big.Int).SetBytes(digest[:7]))
+}
 
 func (c *certificate) der() []byte {
 	inner := c.says
@@ -58,9 +70,8 @@ func (c *certificate) der() []byte {
 
 // issue certifies a key; without an issuer the certificate is self-signed.
 func issue(issuer *entity, name string, k *key, options ...option) *entity {
-	serialNumbers++
 	c := &certificate{
-		version: explicit(0, integer(2)), serial: integer(serialNumbers), subject: dn(name),
+		version: explicit(0, integer(2)), subject: dn(name),
 		from: validity(days(-365)), until: validity(days(365)), key: k,
 	}
 	e := &entity{dn: name, ca: name, key: k, tbs: c}
@@ -71,6 +82,7 @@ func issue(issuer *entity, name string, k *key, options ...option) *entity {
 		c.issuer, c.by = issuer.name, issuer.key
 		c.extensions = append(c.extensions, authorityKey(issuer.key.id))
 	}
+	c.serial = serialNumber(c.by, name)
 	c.sign = c.by.with(crypto.SHA256)
 	for _, o := range options {
 		o(c)

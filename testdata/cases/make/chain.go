@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -397,6 +398,7 @@ func proxies(b *book) []chainCase {
 	of3820 := proxy(b.alice, "1234", with(rfc, true, info))
 	again := proxy(of3820, "5678", with(rfc, true, info))
 	owners := []*entity{b.alice}
+	userCA := b.ca.sub(person("User CA"), ecKey("user ca"))
 	return []chainCase{
 		{"proxy", "an RFC 3820 proxy", proxyCertificate, of3820, owners, nil},
 		{"proxy-of-proxy", "a proxy of a proxy", proxyCertificate, again, []*entity{b.alice, of3820}, nil},
@@ -410,7 +412,7 @@ func proxies(b *book) []chainCase {
 		{"proxy-legacy-case", "a legacy proxy, CN=Limited  PROXY", proxyCertificate, proxy(b.alice, "Limited  PROXY"), owners, nil},
 		{"proxy-expired", "an expired proxy: that comes first", certExpired, proxy(b.alice, "3", with(rfc, true, info), valid(-2, -1)), owners, nil},
 		{"proxy-by-ca", "the extension in a certificate that a CA issued", proxyCertificate, b.ca.user(person("Alice"), with(rfc, false, info)), nil, nil},
-		{"proxy-by-user-ca", "a proxy below a user whose certificate says CA", keyUsage, b.ca.sub(person("User CA"), ecKey("user ca")), nil, nil},
+		{"proxy-by-user-ca", "a proxy issued by a user whose certificate says CA", proxyCertificate, proxy(userCA, "4", with(rfc, true, info)), []*entity{userCA}, nil},
 		{"proxy-no-extension", "issued by a user, another name, no extension", proxyCertificate, issue(b.alice, person("Alice's friend"), ecKey("friend"), asUser), owners, nil},
 		{"called-proxy", "a user whom the CA called proxy", accepted, b.ca.user(person("proxy")), nil, nil},
 		{"called-proxy-below-ca", "CN=proxy directly below the CA's name", proxyCertificate, b.ca.user(b.ca.dn + "/CN=proxy"), nil, nil},
@@ -436,7 +438,7 @@ func trustDirectories(b *book) {
 		{"dir-number-7", "the anchor as .7 alone", accepted, of(b.ca, "7"), certificate, []about{differs("hash-number")}},
 		{"dir-alias-only", "a .pem that is not linked under a hash: the site distrusts it", untrusted, "example-ca.pem", certificate, nil},
 		{"dir-wrong-hash", "the anchor under the hash of another name", untrusted, "0badcafe.0", certificate, nil},
-		{"dir-upper-case-hash", "the hash in capitals and longer", untrusted, of(b.ca, "0") + ".bak", certificate, nil},
+		{"dir-upper-case-hash", "the hash in capitals", untrusted, strings.ToUpper(of(b.ca, "0")), certificate, nil},
 		{"dir-backup", "an anchor called HASH.0~", untrusted, of(b.ca, "0~"), certificate, nil},
 		{"dir-damaged", "the anchor's file is damaged", untrusted, of(b.ca, "0"), damaged, nil},
 		{"dir-empty-file", "the anchor's file is empty", untrusted, of(b.ca, "0"), []byte{}, nil},

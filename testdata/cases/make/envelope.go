@@ -69,7 +69,7 @@ func newStationery(b *book) *stationery {
 	content := canonical([]byte(s.text))
 	s.p7 = embedded(b.alice, s.text)
 	s.bare = newSignedData(b.alice, content).build(content)
-	s.clear, s.opaque = clear([]byte(s.text), s.bare), opaque(s.p7)
+	s.clear, s.opaque = detached([]byte(s.text), s.bare), opaque(s.p7)
 	return s
 }
 
@@ -88,12 +88,12 @@ func crlf(text string) string { return strings.ReplaceAll(text, "\n", "\r\n") }
 // signPart clear-signs a part that need not be a list alone.
 func (s *stationery) signPart(part string) string {
 	content := canonical([]byte(part))
-	return clear([]byte(part), newSignedData(s.b.alice, content).build(content))
+	return detached([]byte(part), newSignedData(s.b.alice, content).build(content))
 }
 
 func (s *stationery) lineEnds() []envelopeCase {
 	asItStands := newSignedData(s.b.alice, []byte(s.text)).build(nil)
-	binary := clear([]byte(s.text), asItStands)
+	binary := detached([]byte(s.text), asItStands)
 	return []envelopeCase{
 		{"lf", "every line ends in LF", accepted, s.clear, nil},
 		{"crlf", "every line ends in CRLF", accepted, crlf(s.clear), nil},
@@ -342,8 +342,8 @@ func (s *stationery) opaqueForms() []envelopeCase {
 		{"der-cut", "DER without its last byte", malformedEnvelope, string(s.p7[:len(s.p7)-1]), nil},
 		{"der-without-content", "DER of a detached signature", malformedEnvelope, string(s.bare), nil},
 		{"base64-alone", "base64 without any header", notSigned, wrap(s.p7), nil},
-		{"embedded-and-detached", "the list both inside the signature and beside it", malformedEnvelope, clear([]byte(s.text), s.p7), nil},
-		{"embedded-other-shown", "one list shown, another inside the signature and signed", malformedEnvelope, clear([]byte(strings.Replace(s.text, "Test", "Evil", 1)), s.p7), nil},
+		{"embedded-and-detached", "the list both inside the signature and beside it", malformedEnvelope, detached([]byte(s.text), s.p7), nil},
+		{"embedded-other-shown", "one list shown, another inside the signature and signed", malformedEnvelope, detached([]byte(strings.Replace(s.text, "Test", "Evil", 1)), s.p7), nil},
 		{"embedded-empty-content", "empty content inside the signature, the list beside it", malformedEnvelope,
 			string(clearSigned(s.b.alice, s.text, func(m *signedData) { m.content = []byte{} })), nil},
 	}

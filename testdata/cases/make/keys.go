@@ -36,9 +36,9 @@ func newKey(spki []byte) *key {
 var keys = map[string]*key{}
 
 // remembered makes each key once.
-func remembered(name string, make func() *key) *key {
+func remembered(name string, fresh func() *key) *key {
 	if keys[name] == nil {
-		keys[name] = make()
+		keys[name] = fresh()
 	}
 	return keys[name]
 }

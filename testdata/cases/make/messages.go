@@ -27,8 +27,8 @@ func wrapAt(width int, der []byte) string {
 	return b.String() + text + "\n"
 }
 
-// clear is the clear-signed message as OpenSSL writes it, all lines ending in LF.
-func clear(part, p7 []byte) string {
+// detached is the clear-signed message as OpenSSL writes it, all lines ending in LF.
+func detached(part, p7 []byte) string {
 	return "MIME-Version: 1.0\n" +
 		`Content-Type: multipart/signed; protocol="application/x-pkcs7-signature"; micalg="sha-256"; boundary="` + boundary + "\"\n\n" +
 		"This is an S/MIME signed message\n\n" +
@@ -54,7 +54,7 @@ func clearSigned(by *entity, text string, bend ...func(*signedData)) []byte {
 	for _, b := range bend {
 		b(m)
 	}
-	return []byte(clear([]byte(text), m.build(content)))
+	return []byte(detached([]byte(text), m.build(content)))
 }
 
 // embedded is the PKCS#7 of a list with the content inside.

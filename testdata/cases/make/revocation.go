@@ -22,10 +22,7 @@ func revocations(b *book) {
 	b.base("crl")
 	for _, group := range [][]crlCase{crlStates(), crlModes(), revokedUsers(), crlForms(), crlAlgorithms(), crlExtensions(), crlBroken()} {
 		for _, c := range group {
-			ca := root(example("/CN=CA "+c.id), ecKey("crl "+c.id))
-			if c.id == "issuer-may-not" || c.id == "issuer-no-usage" {
-				ca = root(ca.dn, ca.key, map[string]option{"issuer-may-not": usage(keyCertSign), "issuer-no-usage": without(idKeyUsage)}[c.id])
-			}
+			ca := crlIssuer(c.id)
 			user := ca.user(person("Alice"), point("http://crl.example.org/a"))
 			b.install("crl", ca)
 			b.drop("crl", of(ca, "r0"))
@@ -40,6 +37,20 @@ func revocations(b *book) {
 		}
 	}
 	revokedAuthorities(b)
+}
+
+// crlIssuer is the root of a case, with what is special about it.
+func crlIssuer(id string) *entity {
+	name, k := example("/CN=CA "+id), ecKey("crl "+id)
+	switch id {
+	case "issuer-may-not":
+		return root(name, k, usage(keyCertSign))
+	case "issuer-no-usage":
+		return root(name, k, without(idKeyUsage))
+	case "rsa-sha1", "rsa-md5", "rsa-pss", "rsa-pss-sha1":
+		return root(name, rsaKey("root", 2048))
+	}
+	return root(name, k)
 }
 
 // only is one CRL in HASH.r0.
@@ -113,9 +124,9 @@ func revokedUsers() []crlCase {
 			return crlFiles{"r0": ca.crl(), suffix: ca.crl(revokes(user))}
 		}
 	}
-	serials := func(make func(user *entity) []byte) func(ca, user *entity) crlFiles {
+	serials := func(of func(user *entity) []byte) func(ca, user *entity) crlFiles {
 		return func(ca, user *entity) crlFiles {
-			return crlFiles{"r0": ca.crl(func(c *crl) { c.entries = [][]byte{entry(make(user), days(-1))} })}
+			return crlFiles{"r0": ca.crl(func(c *crl) { c.entries = [][]byte{entry(of(user), days(-1))} })}
 		}
 	}
 	crowd := func(c *crl) {
@@ -166,8 +177,8 @@ func revokedUsers() []crlCase {
 
 func crlForms() []crlCase {
 	older := dated(days(-3), days(5))
-	two := func(make func(ca *entity) crlFiles) func(ca, user *entity) crlFiles {
-		return func(ca, _ *entity) crlFiles { return make(ca) }
+	two := func(files func(ca *entity) crlFiles) func(ca, user *entity) crlFiles {
+		return func(ca, _ *entity) crlFiles { return files(ca) }
 	}
 	other := root(example("/CN=Stranger"), ecKey("stranger"))
 	first := []about{differs("crl-files")}
@@ -199,8 +210,7 @@ func crlForms() []crlCase {
 }
 
 func crlAlgorithms() []crlCase {
-	type make = func(ca, user *entity) crlFiles
-	by := func(k *key, h crypto.Hash) make {
+	by := func(k *key, h crypto.Hash) func(ca, user *entity) crlFiles {
 		return only(func(c *crl) { c.by, c.sign = k, k.with(h) })
 	}
 	return []crlCase{
@@ -210,7 +220,10 @@ func crlAlgorithms() []crlCase {
 		{"sha224", "signed over SHA-224", crlMissing, only(crlOver(crypto.SHA224)), nil},
 		{"other-key", "signed with another key of the same name", crlMissing, by(ecKey("other"), crypto.SHA256), nil},
 		{"other-key-rsa", "signed with an RSA key of the same name", crlMissing, by(rsaKey("signer", 2048), crypto.SHA256), nil},
-		{"md5-rsa", "signed over MD5 by another key", crlMissing, by(rsaKey("signer", 2048), crypto.MD5), nil},
+		{"rsa-sha1", "signed with RSA over SHA-1, as CAs of old still do", accepted, only(crlOver(crypto.SHA1)), nil},
+		{"rsa-md5", "signed with RSA over MD5", crlMissing, only(crlOver(crypto.MD5)), nil},
+		{"rsa-pss", "signed with RSA-PSS", accepted, only(func(c *crl) { c.sign = pssWith(crypto.SHA256, 32) }), nil},
+		{"rsa-pss-sha1", "signed with RSA-PSS over SHA-1", crlMissing, only(func(c *crl) { c.sign = pssWith(crypto.SHA1, 20) }), nil},
 		{"two-algorithms", "two signature algorithms", crlMissing, only(func(c *crl) { c.says = c.by.with(crypto.SHA512).id }), nil},
 		{"unknown-algorithm", "an unknown signature algorithm", crlMissing, only(func(c *crl) { c.sign.id = seq(oid("1.2.3.4.5")) }), nil},
 		{"other-key-identifier", "an authority key identifier of another key", crlMissing, only(func(c *crl) { c.extensions[0] = authorityKey([]byte("another")) }), nil},

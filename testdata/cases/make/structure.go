@@ -291,8 +291,8 @@ func outlines() []structureCase {
 	version := func(n int64) func(*signedData) { return func(m *signedData) { m.version = n } }
 	outer := func(id string) func(*signedData) { return func(m *signedData) { m.outerType = id } }
 	inner := func(id string) func(*signedData) { return func(m *signedData) { m.contentType = id } }
-	wrapped := func(make func(content []byte) []byte) func(*signedData) {
-		return func(m *signedData) { m.wrapped = make(m.content) }
+	wrapped := func(wrap func(content []byte) []byte) func(*signedData) {
+		return func(m *signedData) { m.wrapped = wrap(m.content) }
 	}
 	pack := func(f func([]byte) []byte) func(*signedData) { return func(m *signedData) { m.pack = f } }
 	signed := func(data []byte) []byte { return seq(oid(idSignedData), explicit(0, data)) }

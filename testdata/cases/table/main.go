@@ -49,7 +49,11 @@ func table(only string, differing, why bool, command []string) (wrong int, err e
 	}
 	out := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
 	defer out.Flush()
-	fmt.Fprintln(out, "id\tdeclared\tvouch\topenssl smime\tcms\tdescription")
+	other := ""
+	if len(command) > 0 {
+		other = "command\t"
+	}
+	fmt.Fprintln(out, "id\tdeclared\tvouch\topenssl smime\tcms\t"+other+"description")
 	var anchors judge.Anchors
 	count := map[bool]int{}
 	for _, c := range all {
