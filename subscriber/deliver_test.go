@@ -11,12 +11,15 @@ import (
 	"testing"
 	"time"
 
+	"vouch/imagelist/listtest"
 	"vouch/subscriber"
 	"vouch/subscriber/event"
 	"vouch/subscriber/subscribertest"
 )
 
-// listener is a real handler that writes down what it is told.
+// listener is a real handler that writes down what it is told. Tests that use
+// it do not run in parallel: a fork elsewhere while the script is open for
+// writing would make its start fail with "text file busy".
 func listener(t *testing.T, name string, vmcatcher bool, fail string) (event.Handler, func() []string) {
 	t.Helper()
 	dir := t.TempDir()
@@ -201,4 +204,84 @@ func TestF15_HangingHandler(t *testing.T) {
 		t.Errorf("pending %d, a=%q", rep.Events.Pending, w.Read("a"))
 	}
 	expectHeard(t, heard(), "image.announced a", "image.available a")
+}
+
+// A new handler's time for an old fact begins when it is told: one failure
+// does not make a dead letter.
+func TestDelivery_NewHandlerFails(t *testing.T) {
+	w := subscribertest.New(t)
+	w.PublishAt("/list", w.Draft("1.0", image{ID: "a", Content: "alpha"}).Expires(w.At.AddDate(0, 2, 0)))
+	expectExit(t, w.Sync(), 0)
+	h, _ := listener(t, "new", false, "exit 7")
+	w.Config.Handlers = []event.Handler{h}
+	w.CA.WriteTo(w.Dir, listtest.CRLDates(w.At, w.At.AddDate(0, 3, 0)))
+	rep := w.SyncAt(w.At.Add(h.MaxAge + 3*24*hour))
+	expectExit(t, rep, 0)
+	if rep.Events.Dead != 0 || rep.Events.Pending != 1 {
+		t.Errorf("events %+v", rep.Events)
+	}
+}
+
+// T-07: who hears of a list finds its version in the index.
+func TestT07_IndexBeforeEvent(t *testing.T) {
+	w := subscribertest.New(t)
+	found := filepath.Join(t.TempDir(), "found")
+	index := filepath.Join(w.Config.Cache.Dir, "index.json")
+	h, _ := listener(t, "reader", false, `echo "$VOUCH_EVENT_TYPE $(grep -o '"version":"[0-9.]*"' `+index+` | head -n 1)" >>`+found)
+	h.Events = []string{"list.accepted", "image.updated"}
+	w.Config.Handlers = []event.Handler{h}
+	w.Publish("1.0", image{ID: "a", Content: "alpha"})
+	w.Sync()
+	w.Publish("1.1", image{ID: "a", Content: "alpha", Set: map[string]any{"dc:title": "new"}})
+	w.SyncAt(w.At.Add(time.Minute))
+	data, err := os.ReadFile(found)
+	must(t, err)
+	expectHeard(t, strings.Split(strings.TrimSpace(string(data)), "\n"),
+		`list.accepted "version":"1.0"`, `list.accepted "version":"1.1"`, `image.updated "version":"1.1"`)
+}
+
+// O7: a blocked image is gone before the expiry of another is announced.
+func TestO7_BlockWaitsForNoAnnouncement(t *testing.T) {
+	w := published(t)
+	there := filepath.Join(t.TempDir(), "there")
+	h, _ := listener(t, "old", true, `[ "$VMCATCHER_EVENT_TYPE $VMCATCHER_EVENT_DC_IDENTIFIER" != "ExpirePrefix a" ] || ls `+filepath.Join(w.Config.Cache.Dir, "endorsed")+` >`+there)
+	w.Config.Handlers = []event.Handler{h}
+	expectExit(t, w.SyncAt(w.At.Add(time.Minute)), 0)
+	w.Config.Subscriptions[0].Exclude = []subscriber.Selector{{Identifier: "a"}}
+	w.Config.Blocks = []subscriber.Block{{Image: "b", Reason: "CVE-2026-1"}}
+	expectExit(t, w.SyncAt(w.At.Add(2*time.Minute)), 0)
+	data, err := os.ReadFile(there)
+	must(t, err)
+	expectHeard(t, strings.Fields(string(data)), "a")
+}
+
+// T-13: a subscription bound to another list is a withdrawal for the handlers
+// of old, announced like any other.
+func TestVMCatcher_BoundToAnotherList(t *testing.T) {
+	w := published(t)
+	h, heard := listener(t, "old", true, "")
+	w.Config.Handlers = []event.Handler{h}
+	expectExit(t, w.SyncAt(w.At.Add(time.Minute)), 0)
+	before := len(heard())
+	w.Config.Subscriptions[0].List = "another"
+	expectExit(t, w.SyncAt(w.At.Add(2*time.Minute)), 3)
+	expectHeard(t, heard()[before:], "ProcessPrefix", "ExpirePrefix a", "ExpirePrefix b", "ExpirePostfix a", "ExpirePostfix b", "ProcessPostfix")
+}
+
+// One handler is never called twice at once.
+func TestDelivery_OneCallAtATime(t *testing.T) {
+	w := published(t)
+	dir := t.TempDir()
+	busy, overlap := filepath.Join(dir, "busy"), filepath.Join(dir, "overlap")
+	h, heard := listener(t, "old", true, fmt.Sprintf("mkdir %s || touch %s; sleep 0.05; rmdir %s", busy, overlap, busy))
+	w.Config.Handlers = []event.Handler{h}
+	w.Sync()
+	w.Config.Subscriptions[0].Exclude = []subscriber.Selector{{Identifier: "a"}}
+	w.SyncAt(w.At.Add(time.Minute))
+	if n := len(heard()); n != 8 {
+		t.Errorf("heard %q", heard())
+	}
+	if _, err := os.Stat(overlap); err == nil {
+		t.Error("two calls of one handler at once")
+	}
 }

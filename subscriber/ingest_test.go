@@ -1,10 +1,13 @@
 package subscriber_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"vouch/imagelist/listtest"
 	"vouch/subscriber"
 	"vouch/subscriber/subscribertest"
 )
@@ -12,6 +15,7 @@ import (
 // Wrong bytes are never shown, the old ones stay and are marked stale, the
 // failure is told once, and after five complete downloads it is left alone.
 func TestFailedUpdateKeepsOldBytes(t *testing.T) {
+	t.Parallel()
 	w := published(t)
 	w.Publish("1.1", image{ID: "a", Content: "alpha two"}, image{ID: "b", Content: "beta"})
 	w.Put(image{ID: "a", Content: "alpha two"}.Path(), []byte("alpha 2wo"))
@@ -82,40 +86,9 @@ func TestSameBytesOnce(t *testing.T) {
 	expectExit(t, w.SyncAt(w.At.Add(time.Minute)), 0)
 }
 
-// max_size is never exceeded: the oldest expired bytes go first, then the
-// download is refused before it starts.
-func TestT24_Quota(t *testing.T) {
-	w := subscribertest.New(t)
-	w.Config.Cache.MaxSize = 100
-	w.Publish("1.0", image{ID: "a", Content: strings.Repeat("a", 60)})
-	expectExit(t, w.Sync(), 0)
-	w.Publish("1.1", image{ID: "b", Content: strings.Repeat("b", 70)})
-	rep := w.SyncAt(w.At.Add(time.Minute)) // a is withdrawn, then pruned for b
-	expectExit(t, rep, 0)
-	expect(t, rep, "b", "available")
-	w.Publish("1.2", image{ID: "b", Content: strings.Repeat("b", 70)}, image{ID: "c", Content: strings.Repeat("c", 60)}, image{ID: "d", Content: "small"})
-	rep = w.SyncAt(w.At.Add(2 * time.Minute))
-	expectExit(t, rep, 3)
-	expect(t, rep, "c", "failed over-quota")
-	expect(t, rep, "d", "available")
-	expect(t, rep, "b", "unchanged")
-}
-
-// min_free is respected before a download starts.
-func TestT24_MinFree(t *testing.T) {
-	w := subscribertest.New(t)
-	w.Config.Cache.MinFree = 1 << 60
-	w.Publish("1.0", image{ID: "a", Content: "alpha"})
-	rep := w.Sync()
-	expectExit(t, rep, 3)
-	expect(t, rep, "a", "failed no-space")
-	if w.Bytes.Load() != 0 {
-		t.Error("it was downloaded all the same")
-	}
-}
-
 // images.new: hold and images.updates: hold wait for vouch image approve.
 func TestHold(t *testing.T) {
+	t.Parallel()
 	w := subscribertest.New(t)
 	sub := &w.Config.Subscriptions[0]
 	sub.HoldNew, sub.HoldUpdates = true, true
@@ -181,5 +154,72 @@ func TestUpdatedMetadata(t *testing.T) {
 	events := w.Events()
 	if last := events[len(events)-1]; last != "image.updated a" {
 		t.Errorf("last event %s", last)
+	}
+}
+
+// Two entries that name the same bytes with different sizes: the true one is
+// published, the other is refused.
+func TestSameBytesOtherSize(t *testing.T) {
+	w := subscribertest.New(t)
+	w.Publish("1.0", image{ID: "a", Content: "alpha"}, image{ID: "b", Content: "alpha", Set: map[string]any{"hv:size": 99}})
+	rep := w.Sync()
+	expectExit(t, rep, 3)
+	expect(t, rep, "a", "available")
+	expect(t, rep, "b", "failed size-mismatch")
+	w.Check()
+}
+
+// Wrong bytes are held against the place they came from: a list that names
+// another place is followed at once.
+func TestMismatchElsewhere(t *testing.T) {
+	t.Parallel()
+	w := subscribertest.New(t)
+	a := image{ID: "a", Content: "alpha"}
+	w.Publish("1.0", a)
+	w.Put(a.Path(), []byte("wrong"))
+	for i := range 6 {
+		expect(t, w.SyncAt(w.At.Add(time.Duration(i)*time.Minute)), "a", "failed checksum-mismatch")
+	}
+	moved := w.Draft("1.1", a)
+	w.Put(a.Path(), []byte("wrong"))
+	w.Put("/images/right", []byte("alpha"))
+	w.PublishAt("/list", moved.ImageSet("hv:uri", w.Server.URL+"/images/right"))
+	rep := w.SyncAt(w.At.Add(10 * time.Minute))
+	expectExit(t, rep, 0)
+	expect(t, rep, "a", "available")
+}
+
+// An image that was published before is not new when it comes back after the
+// expiry of its list.
+func TestHold_ReturnIsNotNew(t *testing.T) {
+	w := subscribertest.New(t)
+	w.Publish("1.0", image{ID: "a", Content: "alpha"})
+	expectExit(t, w.Sync(), 0)
+	w.Config.Subscriptions[0].HoldNew = true
+	late := w.At.AddDate(0, 2, 0)
+	w.Fail("/list", 404)
+	expect(t, w.SyncAt(late), "a", "withdrawn list-expired")
+	w.PublishAt("/list", w.Draft("1.1", image{ID: "a", Content: "alpha"}).Created(late).Expires(late.AddDate(0, 1, 0)))
+	w.CA.WriteTo(w.Dir, listtest.CRLDates(late, late.AddDate(0, 1, 0)))
+	rep := w.SyncAt(late.Add(time.Minute))
+	expectExit(t, rep, 0)
+	expect(t, rep, "a", "available")
+}
+
+// T-11: a CRL that is late costs no byte of a download that was begun.
+func TestT11_PartialKeptInDoubt(t *testing.T) {
+	w := subscribertest.New(t)
+	a := image{ID: "a", Content: "alpha"}
+	w.Publish("1.0", a)
+	w.Fail(a.Path(), 404)
+	expect(t, w.Sync(), "a", "failed fetch")
+	s, err := subscriber.ReadStatus(w.Config.StateDir)
+	must(t, err)
+	begun := filepath.Join(w.Config.Cache.Dir, "partial", s.Images[0].Wanted+".part")
+	must(t, os.WriteFile(begun, []byte("alp"), 0o600))
+	w.CA.WriteTo(w.Dir, listtest.NoCRL())
+	w.SyncAt(w.At.Add(time.Minute))
+	if _, err := os.Stat(begun); err != nil {
+		t.Error(err)
 	}
 }

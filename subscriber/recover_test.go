@@ -11,7 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gofrs/flock"
+
 	"vouch/cache"
+	"vouch/imagelist/listtest"
 	"vouch/imagelist/verdict"
 	"vouch/subscriber"
 	"vouch/subscriber/subscribertest"
@@ -42,6 +45,7 @@ func TestF13_DatabaseLost(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := published(t)
 			before, sent, gen := w.Tree(), w.Bytes.Load(), w.Index().Generation
 			damage(t, databaseDir(t, w))
@@ -81,6 +85,7 @@ func must(t *testing.T, err error) {
 
 // A database that was restored from an old copy is behind its seal.
 func TestF13_OldCopyRestored(t *testing.T) {
+	t.Parallel()
 	w := subscribertest.New(t)
 	w.Publish("1.0", image{ID: "a", Content: "alpha"})
 	w.Sync()
@@ -114,6 +119,7 @@ func hasProblem(rep *subscriber.Report, code string) bool {
 
 // A lost state_dir is rebuilt from the cache alone, loudly.
 func TestF13_StateDirLost(t *testing.T) {
+	t.Parallel()
 	w := published(t)
 	before, sent := w.Tree(), w.Bytes.Load()
 	must(t, os.RemoveAll(w.Config.StateDir))
@@ -162,6 +168,7 @@ func TestT28_Corrupt(t *testing.T) {
 		"removed": func(t *testing.T, path string) { must(t, os.Remove(path)) },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := published(t)
 			damage(t, filepath.Join(w.Config.Cache.Dir, w.Index().Images[0].Blob))
 			rep := w.SyncAt(w.At.Add(time.Minute))
@@ -196,6 +203,7 @@ func TestNameRestored(t *testing.T) {
 
 // Withdrawn bytes stay for keep_expired, then go.
 func TestPrune(t *testing.T) {
+	t.Parallel()
 	w := published(t)
 	w.Config.Cache.KeepExpired = 10 * time.Hour
 	w.Publish("1.1", image{ID: "b", Content: "beta"})
@@ -290,6 +298,7 @@ func TestT26_UnsafeDirectories(t *testing.T) {
 
 // F-14: the second process waits, refuses, or joins.
 func TestF14_TwoAtOnce(t *testing.T) {
+	t.Parallel()
 	w := published(t)
 	w.Publish("1.1", image{ID: "a", Content: "alpha two"}, image{ID: "b", Content: "beta"})
 	var reports [4]*subscriber.Report
@@ -309,4 +318,122 @@ func TestF14_TwoAtOnce(t *testing.T) {
 		expectExit(t, reports[i], 0)
 	}
 	w.Check()
+}
+
+// T-28: withdrawn bytes that somebody removed are missed by nobody.
+func TestT28_WithdrawnBytesRemoved(t *testing.T) {
+	w := published(t)
+	w.Publish("1.1")
+	expectExit(t, w.SyncAt(w.At.Add(time.Minute)), 0)
+	for _, path := range blobs(t, w) {
+		must(t, os.Remove(path))
+	}
+	for i := range 3 {
+		expectExit(t, w.SyncAt(w.At.Add(time.Duration(i+2)*time.Minute)), 0)
+	}
+}
+
+// F-13: a rebuild that cannot tell what the cache holds deletes none of it.
+func TestF13_NothingToRebuildFrom(t *testing.T) {
+	for name, damage := range map[string]func(*testing.T, *subscribertest.World){
+		"no index and no CRL": func(t *testing.T, w *subscribertest.World) {
+			must(t, os.Remove(filepath.Join(w.Config.Cache.Dir, "index.json")))
+			w.CA.WriteTo(w.Dir, listtest.NoCRL())
+		},
+		"no message": func(t *testing.T, w *subscribertest.World) {
+			must(t, os.Remove(filepath.Join(w.Config.Cache.Dir, "lists", subscribertest.ListID+".smime")))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := published(t)
+			w.Fail("/list", 404)
+			must(t, os.RemoveAll(databaseDir(t, w)))
+			damage(t, w)
+			rep := w.SyncAt(w.At.Add(time.Minute))
+			expectExit(t, rep, 3)
+			if !hasProblem(rep, "rebuilt") {
+				t.Errorf("nothing said of the rebuild: %+v", rep.Problems)
+			}
+			if n := len(blobs(t, w)); n != 2 || w.Read("a") != "alpha" {
+				t.Errorf("%d blobs, a=%q", n, w.Read("a"))
+			}
+		})
+	}
+}
+
+// F-01: a run killed inside a withdrawal, its name moved and its bytes sealed,
+// is finished by the next while the reason holds, and undone when it does not.
+func TestF01_KilledInWithdrawal(t *testing.T) {
+	killed := func(t *testing.T) *subscribertest.World {
+		w := published(t)
+		kept := filepath.Join(w.Config.Cache.Dir, "expired", "b."+w.At.UTC().Format("2006-01-02_15-04-05"))
+		must(t, os.Rename(filepath.Join(w.Config.Cache.Dir, "endorsed", "b"), kept))
+		must(t, os.Chmod(kept, 0o400))
+		return w
+	}
+	t.Run("finished", func(t *testing.T) {
+		w := killed(t)
+		w.Config.Blocks = []subscriber.Block{{Image: "b", Reason: "CVE-2026-1"}}
+		rep := w.SyncAt(w.At.Add(time.Minute))
+		expectExit(t, rep, 0)
+		expect(t, rep, "b", "withdrawn blocked")
+		if hasProblem(rep, "name") || w.Read("b") != "" {
+			t.Errorf("b=%q, problems %+v", w.Read("b"), rep.Problems)
+		}
+	})
+	t.Run("undone", func(t *testing.T) {
+		w := killed(t)
+		w.SyncAt(w.At.Add(time.Minute))
+		expectMode(t, filepath.Join(w.Config.Cache.Dir, "endorsed", "b"), 0o444)
+		w.Check()
+	})
+}
+
+// Pruning is no sync: what the last sync failed at stays in the status.
+func TestPrune_KeepsStatus(t *testing.T) {
+	w := subscribertest.New(t)
+	a := image{ID: "a", Content: "alpha"}
+	w.Publish("1.0", a)
+	w.Fail(a.Path(), 404)
+	expectExit(t, w.Sync(), 3)
+	_, err := subscriber.PruneCache(context.Background(), w.Config, subscriber.Options{At: w.At.Add(time.Minute)})
+	must(t, err)
+	s, err := subscriber.ReadStatus(w.Config.StateDir)
+	must(t, err)
+	if s.LastExit != 3 || len(s.Problems) != 1 || len(s.Images) != 1 || s.Images[0].State != "failed" {
+		t.Errorf("exit %d, problems %+v, images %+v", s.LastExit, s.Problems, s.Images)
+	}
+}
+
+// F-14: a sync that waits behind a pass does its own work: a pass fetches
+// nothing that could be shared.
+func TestF14_PassIsNotJoined(t *testing.T) {
+	t.Parallel()
+	w := published(t)
+	w.Publish("2.0", image{ID: "a", Content: "alpha"}, image{ID: "c", Content: "gamma"})
+	other := flock.New(filepath.Join(w.Config.StateDir, "lock"))
+	if ok, err := other.TryLock(); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	at := subscriber.Options{At: w.At.Add(time.Minute)}
+	done := make(chan error, 2)
+	go func() {
+		_, err := subscriber.Pass(context.Background(), w.Config, at)
+		done <- err
+	}()
+	for queued := false; !queued; time.Sleep(time.Millisecond) {
+		waiting, _ := os.ReadFile(filepath.Join(w.Config.StateDir, "queue"))
+		queued = len(waiting) > 0
+	}
+	go func() {
+		_, err := subscriber.Sync(context.Background(), w.Config, subscriber.SyncOptions{Options: at})
+		done <- err
+	}()
+	time.Sleep(100 * time.Millisecond) // for the sync to queue up; should it be late, the test says less, never wrong
+	must(t, other.Unlock())
+	must(t, <-done)
+	must(t, <-done)
+	if w.Read("c") != "gamma" {
+		t.Errorf("c=%q", w.Read("c"))
+	}
 }

@@ -1,6 +1,7 @@
 package subscriber_test
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -46,6 +47,7 @@ func expectEvents(t *testing.T, w *subscribertest.World, want ...string) {
 // The whole life: first sync, nothing new, update, removal, expiry with a
 // dead server.
 func TestSync_Life(t *testing.T) {
+	t.Parallel()
 	w := subscribertest.New(t)
 	w.Publish("1.0", image{ID: "a", Content: "alpha"}, image{ID: "b", Content: "beta"})
 	rep := w.Sync()
@@ -89,6 +91,7 @@ func TestSync_Life(t *testing.T) {
 
 // An outage, a refusal or an empty answer deletes nothing (I4).
 func TestI4_NothingGoesForWantOfAnAnswer(t *testing.T) {
+	t.Parallel()
 	w := subscribertest.New(t)
 	w.Publish("1.0", image{ID: "a", Content: "alpha"})
 	w.Sync()
@@ -109,4 +112,38 @@ func TestI4_NothingGoesForWantOfAnAnswer(t *testing.T) {
 			w.Check()
 		})
 	}
+}
+
+// Many lists are fetched and judged at once, and none is lost on the way.
+func TestSync_ManyLists(t *testing.T) {
+	w := subscribertest.New(t)
+	w.Config.Subscriptions = nil
+	for i := range 40 {
+		id, path := fmt.Sprintf("list-%d", i), fmt.Sprintf("/list-%d", i)
+		w.Subscribe(id, path, w.Alice)
+		w.PublishAt(path, w.Draft("1.0", image{ID: fmt.Sprintf("image-%d", i), Content: id}).ID(id))
+	}
+	expectExit(t, w.Sync(), 0)
+	if x := w.Index(); len(x.Lists) != 40 || len(x.Images) != 40 {
+		t.Errorf("%d lists, %d images", len(x.Lists), len(x.Images))
+	}
+	w.Check()
+}
+
+// A sync of one subscription downloads nothing for another.
+func TestSync_NameDownloadsForItself(t *testing.T) {
+	w := subscribertest.New(t)
+	other := image{ID: "x", Content: "other"}
+	w.Publish("1.0", image{ID: "a", Content: "one"})
+	w.Subscribe("two", "/two", w.Alice)
+	w.PublishAt("/two", w.Draft("1.0", other).ID("second"))
+	w.Fail(other.Path(), 404)
+	expect(t, w.Sync(), "x", "failed fetch")
+	w.Put(other.Path(), []byte("other"))
+	sent := w.Bytes.Load()
+	expectExit(t, w.SyncAt(w.At.Add(time.Minute), func(o *subscriber.SyncOptions) { o.Names = []string{"main"} }), 0)
+	if w.Bytes.Load() != sent {
+		t.Error("downloaded for a subscription that was not named")
+	}
+	expect(t, w.SyncAt(w.At.Add(2*time.Minute)), "x", "available")
 }

@@ -3,6 +3,9 @@ package subscriber_test
 import (
 	"fmt"
 	"maps"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
@@ -27,8 +30,9 @@ func published(t *testing.T) *subscribertest.World {
 
 // A revoked endorser's images leave although the list's server is dead (T-10, T-09).
 func TestT10_RevokedSignerWithDeadServer(t *testing.T) {
+	t.Parallel()
 	w := published(t)
-	w.Fail("/list", 503)
+	w.Fail("/list", 404)
 	w.CA.Revoke(w.Alice)
 	w.CA.WriteTo(w.Dir)
 	rep := w.SyncAt(w.At.Add(time.Minute))
@@ -57,9 +61,10 @@ func blobs(t *testing.T, w *subscribertest.World) []string {
 // Removing an endorser from the configuration withdraws at once, without the
 // network and without --accept-withdrawals.
 func TestT01_NoLongerAuthorised(t *testing.T) {
+	t.Parallel()
 	w := published(t)
 	w.Config.Subscriptions[0].Endorsers = nil
-	w.Fail("/list", 503)
+	w.Fail("/list", 404)
 	rep := w.SyncAt(w.At.Add(time.Minute))
 	expectExit(t, rep, 3)
 	expect(t, rep, "a", "withdrawn not-authorised")
@@ -92,6 +97,7 @@ func TestT11_MissingCRL(t *testing.T) {
 // A package upgrade that replaces anchors must not empty a site; an anchor
 // that stays away for anchor_grace does.
 func TestF18_AnchorGone(t *testing.T) {
+	t.Parallel()
 	w := published(t)
 	w.CA.RemoveFrom(w.Dir)
 	w.NoCRL.WriteTo(w.Dir)
@@ -148,6 +154,7 @@ func TestO7_Block(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := published(t)
 			sent := w.Bytes.Load()
 			block := b(w)
@@ -176,6 +183,7 @@ func TestO7_Block(t *testing.T) {
 // A change of configuration that would withdraw much is held back until it is
 // accepted; the baseline does not move before.
 func TestHoldBack(t *testing.T) {
+	t.Parallel()
 	w := subscribertest.New(t)
 	var images []image
 	for i := range 10 {
@@ -201,6 +209,7 @@ func TestHoldBack(t *testing.T) {
 
 // Removing a subscription by command is accepted already.
 func TestHoldBack_RemovalByCommand(t *testing.T) {
+	t.Parallel()
 	w := published(t)
 	var images []image
 	for i := range 10 {
@@ -226,10 +235,11 @@ func TestHoldBack_RemovalByCommand(t *testing.T) {
 
 // What expired comes back without a download when the endorser renews.
 func TestT04_FreezeAndReturn(t *testing.T) {
+	t.Parallel()
 	w := published(t)
 	late := w.At.AddDate(0, 2, 0)
 	w.CA.WriteTo(w.Dir, listtest.CRLDates(w.At, w.At.AddDate(1, 0, 0)))
-	w.Fail("/list", 503)
+	w.Fail("/list", 404)
 	rep := w.SyncAt(late)
 	expect(t, rep, "a", "withdrawn list-expired")
 	sent := w.Bytes.Load()
@@ -245,6 +255,7 @@ func TestT04_FreezeAndReturn(t *testing.T) {
 
 // A policy file that is there and denies is a fact; one that is missing is not.
 func TestT01_SigningPolicyDenies(t *testing.T) {
+	t.Parallel()
 	w := published(t)
 	w.CA.WriteTo(w.Dir, listtest.NoPolicy())
 	w.SyncAt(w.At.Add(time.Minute))
@@ -261,6 +272,7 @@ func TestT01_SigningPolicyDenies(t *testing.T) {
 
 // A dry run says what would happen and changes nothing.
 func TestDryRun(t *testing.T) {
+	t.Parallel()
 	w := published(t)
 	before, events := w.Tree(), len(w.Events())
 	w.Publish("1.1", image{ID: "a", Content: "alpha the second"}, image{ID: "c", Content: "gamma"})
@@ -276,4 +288,170 @@ func TestDryRun(t *testing.T) {
 	}
 	rep = w.SyncAt(w.At.Add(2 * time.Minute))
 	expect(t, rep, "a", "updated")
+}
+
+// six publishes a list of six images: enough for a hold-back.
+func six(t *testing.T, w *subscribertest.World, changes ...listtest.Change) {
+	t.Helper()
+	var images []image
+	for i := range 6 {
+		images = append(images, image{ID: fmt.Sprintf("i%d", i), Content: fmt.Sprintf("content %d", i)})
+	}
+	w.PublishAt("/list", w.Draft("1.0", images...), changes...)
+	expectExit(t, w.Sync(), 0)
+}
+
+func expectHeldBack(t *testing.T, w *subscribertest.World, rep *subscriber.Report, want int) {
+	t.Helper()
+	expectExit(t, rep, 3)
+	if len(rep.HeldBack) != want || len(w.Index().Images) != want {
+		t.Errorf("held back %d, published %d, want %d", len(rep.HeldBack), len(w.Index().Images), want)
+	}
+}
+
+// A subscription file that was away for one run costs nothing, although the
+// list's server is dead when it is back.
+func TestHoldBack_SubscriptionPutBack(t *testing.T) {
+	w := subscribertest.New(t)
+	six(t, w)
+	subs := w.Config.Subscriptions
+	w.Config.Subscriptions = nil
+	expectHeldBack(t, w, w.SyncAt(w.At.Add(time.Minute)), 6)
+	w.Config.Subscriptions = subs
+	w.Fail("/list", 404)
+	rep := w.SyncAt(w.At.Add(2 * time.Minute))
+	expectExit(t, rep, 0)
+	if n := len(w.Index().Images); n != 6 {
+		t.Errorf("%d images are published", n)
+	}
+}
+
+// A selection that changes while the list is in doubt is held back when the
+// doubt is over: the baseline did not move meanwhile.
+func TestHoldBack_ChangedInDoubt(t *testing.T) {
+	w := subscribertest.New(t)
+	six(t, w)
+	w.CA.WriteTo(w.Dir, listtest.NoCRL())
+	w.NoCRL.WriteTo(w.Dir)
+	w.Config.Subscriptions[0].Exclude = []subscriber.Selector{{Title: "*"}}
+	w.SyncAt(w.At.Add(time.Minute))
+	w.CA.WriteTo(w.Dir)
+	expectHeldBack(t, w, w.SyncAt(w.At.Add(2*time.Minute)), 6)
+}
+
+// Settings outside of a subscription that would withdraw much are held back too.
+func TestHoldBack_GlobalSettings(t *testing.T) {
+	for name, change := range map[string]func(*testing.T, *subscribertest.World){
+		"trust.anchors": func(t *testing.T, w *subscribertest.World) {
+			w.Config.Trust.Anchors = t.TempDir()
+			w.NoCRL.WriteTo(w.Config.Trust.Anchors)
+		},
+		"fetch.max_list_age": func(_ *testing.T, w *subscribertest.World) { w.Config.Fetch.MaxListAge = time.Minute },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := subscribertest.New(t)
+			six(t, w)
+			change(t, w)
+			w.SyncAt(w.At.Add(time.Minute))
+			expectHeldBack(t, w, w.SyncAt(w.At.Add(7*hour)), 6) // after anchor_grace
+		})
+	}
+}
+
+// The algorithm that a removed subscription allowed is no fact against its
+// images: they leave because nobody follows the list.
+func TestHoldBack_RemovalOfWeakList(t *testing.T) {
+	w := subscribertest.New(t)
+	w.Config.Subscriptions[0].AllowSHA1 = true
+	six(t, w, listtest.SHA1())
+	must(t, subscriber.AcceptRemoval(w.Config, "main"))
+	w.Config.Subscriptions = nil
+	rep := w.SyncAt(w.At.Add(time.Minute))
+	expectExit(t, rep, 0)
+	expect(t, rep, "i0", "withdrawn deselected")
+}
+
+// A block acts on the old bytes of an image while its new ones are coming.
+func TestO7_BlockDuringDownload(t *testing.T) {
+	t.Parallel()
+	w := published(t)
+	blocked := subscriber.Block{SHA512: w.Index().Images[0].SHA512, Reason: "CVE-2026-1"}
+	w.Config.Reload = func() ([]subscriber.Block, error) { return []subscriber.Block{blocked}, nil }
+	w.Config.Fetch.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	slow := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		for range 200 {
+			if w.Read("a") == "" {
+				fmt.Fprint(rw, "alpha two")
+				return
+			}
+			time.Sleep(20 * time.Millisecond)
+		}
+		http.NotFound(rw, req)
+	}))
+	t.Cleanup(slow.Close)
+	w.Publish("1.1", image{ID: "a", Content: "alpha two", Set: map[string]any{"hv:uri": slow.URL + "/a"}}, image{ID: "b", Content: "beta"})
+	rep := w.SyncAt(w.At.Add(time.Minute))
+	expectExit(t, rep, 0)
+	expect(t, rep, "a", "withdrawn blocked")
+	expect(t, rep, "a", "available")
+	if w.Read("a") != "alpha two" {
+		t.Errorf("a=%q", w.Read("a"))
+	}
+	w.Check()
+}
+
+// Bytes sealed by a block are readable again after it was lifted, although
+// the database that knew of the block was lost.
+func TestO7_BlockAcrossRebuild(t *testing.T) {
+	t.Parallel()
+	w := published(t)
+	w.Config.Blocks = []subscriber.Block{{Image: "a", Reason: "CVE-2026-1"}}
+	expect(t, w.SyncAt(w.At.Add(time.Minute)), "a", "withdrawn blocked")
+	must(t, os.RemoveAll(databaseDir(t, w)))
+	w.SyncAt(w.At.Add(2 * time.Minute))
+	if w.Read("a") != "" {
+		t.Error("published again by the rebuild")
+	}
+	w.Config.Blocks = nil
+	expect(t, w.SyncAt(w.At.Add(3*time.Minute)), "a", "available")
+	expectMode(t, filepath.Join(w.Config.Cache.Dir, "endorsed", "a"), 0o444)
+}
+
+func expectMode(t *testing.T, path string, want os.FileMode) {
+	t.Helper()
+	info, err := os.Stat(path)
+	must(t, err)
+	if info.Mode().Perm() != want {
+		t.Errorf("%s has mode %v, want %v", path, info.Mode(), want)
+	}
+}
+
+// A block of a certificate is heeded for stale bytes too: those it endorsed
+// before somebody else endorsed the list.
+func TestO7_CertOfStaleBytes(t *testing.T) {
+	w := subscribertest.New(t)
+	sub := &w.Config.Subscriptions[0]
+	sub.Endorsers, sub.HoldUpdates = append(sub.Endorsers, w.Bob.Authorised()), true
+	w.Publish("1.0", image{ID: "a", Content: "alpha"})
+	expectExit(t, w.Sync(), 0)
+	v, err := w.Verify(w.Message())
+	must(t, err)
+	w.PublishAt("/list", w.Draft("1.1", image{ID: "a", Content: "alpha two"}).Endorsers(w.Bob.Endorser()), listtest.SignedBy(w.Bob))
+	expect(t, w.SyncAt(w.At.Add(time.Minute)), "a", "held held")
+	w.Config.Blocks = []subscriber.Block{{Cert: v.Signer().SHA256, Reason: "key stolen"}}
+	expect(t, w.SyncAt(w.At.Add(2*time.Minute)), "a", "withdrawn blocked")
+	if w.Read("a") != "" {
+		t.Errorf("a=%q", w.Read("a"))
+	}
+}
+
+// A dry run tells a withdrawal once.
+func TestDryRun_Block(t *testing.T) {
+	w := published(t)
+	w.Config.Blocks = []subscriber.Block{{Image: "b", Reason: "CVE-2026-1"}}
+	rep := w.SyncAt(w.At.Add(time.Minute), func(o *subscriber.SyncOptions) { o.DryRun = true })
+	expect(t, rep, "b", "withdrawn blocked")
+	if len(rep.Images) != 2 || w.Read("b") != "beta" {
+		t.Errorf("images %+v, b=%q", rep.Images, w.Read("b"))
+	}
 }
