@@ -105,6 +105,7 @@ func (d *decoder) head(f *fields) error {
 	l.Source = r.recommended(keySource)
 	l.URI = r.recommended(keyURI)
 	l.VO = r.optional(keyVO)
+	l.Checkpoint = r.optional(keyCheckpoint)
 	if r.err != nil {
 		return fmt.Errorf("%s.%w", listPath, r.err)
 	}

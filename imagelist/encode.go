@@ -58,6 +58,7 @@ func (l *List) members() (members, error) {
 	m.text(keySource, l.Source)
 	m.text(keyURI, l.URI)
 	m.textIfAny(keyVO, l.VO)
+	m.textIfAny(keyCheckpoint, l.Checkpoint)
 	m.set(keyEndorser, endorserValue(l.Endorsers))
 	images := make([]jsontext.Value, len(l.Images))
 	for i := range l.Images {

@@ -24,8 +24,9 @@ func draft() *imagelist.List {
 			Format: "qcow2", VO: "v", MPURI: "m", Expires: created.Add(time.Hour + 5*time.Millisecond),
 			Metadata: []byte(`{"ad:user:name":"\u00e9","hv:ram_minimum":512,"x":{"b":1,"a":[null]},"dc:title":"not looked at"}`),
 		}},
-		Revoked: []imagelist.Revocation{{Identifier: "old", Version: "2", SHA512: digest, Date: created, Reason: "leak"}},
-		Extra:   []byte(`{"ad:swid":"s"}`),
+		Revoked:    []imagelist.Revocation{{Identifier: "old", Version: "2", SHA512: digest, Date: created, Reason: "leak"}},
+		Extra:      []byte(`{"ad:swid":"s"}`),
+		Checkpoint: "vouch\n1\nroot\n\n\u2014 a b\n",
 	}
 }
 

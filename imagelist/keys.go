@@ -13,6 +13,7 @@ const (
 	keyEndorser
 	keyX509
 	keyRevoked
+	keyCheckpoint
 	keyIdentifier
 	keyVersion
 	keyURI
@@ -47,6 +48,7 @@ var keyNames = [keys]string{
 	keyEndorser:    "hv:endorser",
 	keyX509:        "hv:x509",
 	keyRevoked:     "vouch:revoked",
+	keyCheckpoint:  "vouch:checkpoint",
 	keyIdentifier:  "dc:identifier",
 	keyVersion:     "hv:version",
 	keyURI:         "hv:uri",

@@ -62,6 +62,7 @@ type List struct {
 	Images      []Image      // the well-formed entries, in the list's order
 	Refused     []EntryError // the others; they do not affect the rest
 	Revoked     []Revocation // vouch:revoked
+	Checkpoint  string       // vouch:checkpoint, a signed note over the endorser's history; kept, not looked into
 	Warnings    []string     // missing recommended keys and other harmless oddities, at most 100
 	Extra       []byte       // the members of hv:imagelist that have no field, as one compact JSON object; nil if none
 
