@@ -21,6 +21,7 @@ type decoder struct {
 	index  []int // position in hv:images of each of list.Images
 	odd    oddities
 	fields fields // of the object being read; one array reused for every entry
+	draft  bool   // what signing sets may be absent
 }
 
 // fields are the values of an object's known keys.
@@ -40,11 +41,18 @@ type fields [keys]value
 func Decode(content []byte) (*List, error) {
 	d := &decoder{scanner: newScanner(content), list: &List{}}
 	if err := d.document(); err != nil {
-		return nil, verdict.Reject(verdict.MalformedList, "%s", strings.TrimPrefix(err.Error(), "jsontext: "))
+		return nil, verdict.Reject(verdict.MalformedList, "%s", told(err))
 	}
+	return d.finish(), nil
+}
+
+// told is an error as people read it.
+func told(err error) string { return strings.TrimPrefix(err.Error(), "jsontext: ") }
+
+func (d *decoder) finish() *List {
 	d.refuseTwins()
 	d.list.Warnings, d.list.odd = d.odd.lines(), d.odd.findings()
-	return d.list, nil
+	return d.list
 }
 
 // document reads the one object that may be there: anything beside
@@ -95,6 +103,7 @@ func (d *decoder) imagelist() error {
 func (d *decoder) head(f *fields) error {
 	l, r := d.list, reader{fields: f, path: listPath, odd: &d.odd}
 	l.Identifier = ListID(r.identifier())
+	r.draft = d.draft
 	l.Version = r.version()
 	l.Created = r.date(keyCreated)
 	l.Expires = r.date(keyExpires)
@@ -174,7 +183,7 @@ func (d *decoder) x509(path string) error {
 	if err := d.flat(); err != nil {
 		return err
 	}
-	r := reader{fields: &d.fields, path: path, odd: &d.odd}
+	r := reader{fields: &d.fields, path: path, odd: &d.odd, draft: d.draft}
 	e := Endorser{DN: r.required(keyDN), CA: r.required(keyCA), Email: r.recommended(keyEmail), Creator: r.recommended(keyCreator)}
 	if r.err != nil {
 		return fmt.Errorf("%s.%w", path, r.err)

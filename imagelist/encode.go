@@ -28,18 +28,27 @@ func (l *List) Encode() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode list: %w", err)
 	}
-	out := jsontext.Value(members{keyList.String(): document.value()}.value())
-	if err := out.Indent(jsontext.WithIndent(" ")); err != nil {
-		return nil, fmt.Errorf("encode list: %w", err)
-	}
-	out = append(out, '\n')
-	back, err := Decode(out)
+	out, err := document.encode(Decode)
 	if err != nil {
 		return nil, fmt.Errorf("encode list: %w", err)
 	}
+	return out, nil
+}
+
+// encode writes the whole text, and holds it against what will read it.
+func (m members) encode(decode func([]byte) (*List, error)) ([]byte, error) {
+	out := jsontext.Value(members{keyList.String(): m.value()}.value())
+	if err := out.Indent(jsontext.WithIndent(" ")); err != nil {
+		return nil, err
+	}
+	out = append(out, '\n')
+	back, err := decode(out)
+	if err != nil {
+		return nil, err
+	}
 	if len(back.Refused) > 0 {
 		e := back.Refused[0]
-		return nil, fmt.Errorf("encode list: %s: %s", e.Field, e.Detail)
+		return nil, fmt.Errorf("%s: %s", e.Field, e.Detail)
 	}
 	return out, nil
 }

@@ -22,7 +22,7 @@ func draft() *imagelist.List {
 			Identifier: "image-1", Version: "1", URI: "https://example.org/i", SHA512: digest, Size: 1<<63 - 1,
 			Title: "t", Description: "d", Comments: "c", OS: "Linux", OSVersion: "12", Arch: "x86_64", Hypervisor: "kvm",
 			Format: "qcow2", VO: "v", MPURI: "m", Expires: created.Add(time.Hour + 5*time.Millisecond),
-			Metadata: []byte(`{"ad:user:name":"\u00e9","hv:ram_minimum":512,"x":{"b":1,"a":[null]},"dc:title":"not looked at"}`),
+			Metadata: []byte(`{"ad:user:name":"\u00e9","hv:ram_minimum":512,"vouch:x":{"b":1,"a":[null]},"dc:title":"not looked at"}`),
 		}},
 		Revoked:    []imagelist.Revocation{{Identifier: "old", Version: "2", SHA512: digest, Date: created, Reason: "leak"}},
 		Extra:      []byte(`{"ad:swid":"s"}`),

@@ -66,7 +66,8 @@ type List struct {
 	Warnings    []string     // missing recommended keys and other harmless oddities, at most 100
 	Extra       []byte       // the members of hv:imagelist that have no field, as one compact JSON object; nil if none
 
-	odd []Finding // what Decode passed over and Validate could not see again
+	odd   []Finding // what Decode passed over and Validate could not see again
+	draft bool      // read by DecodeDraft: what signing sets may be absent
 }
 
 // Image is one well-formed hv:image.

@@ -28,6 +28,7 @@ type reader struct {
 	path   string
 	odd    *oddities
 	err    *fieldError
+	draft  bool // what is required may be absent
 }
 
 func (r *reader) fail(k key, format string, args ...any) {
@@ -38,7 +39,7 @@ func (r *reader) fail(k key, format string, args ...any) {
 
 // present asks for a key whatever its type.
 func (r *reader) present(k key) {
-	if r.fields[k].kind == 0 {
+	if r.fields[k].kind == 0 && !r.draft {
 		r.fail(k, missing)
 	}
 }
@@ -48,6 +49,7 @@ func (r *reader) present(k key) {
 func (r *reader) required(k key, other ...jsontext.Kind) string {
 	v := r.fields[k]
 	switch {
+	case r.draft && (v.kind == 0 || v.kind == 'n' || v.kind == '"' && v.text == ""):
 	case v.kind == 0 || v.kind == 'n':
 		r.fail(k, missing)
 	case v.kind != '"' && !(len(other) > 0 && v.kind == other[0]):

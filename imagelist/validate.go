@@ -1,5 +1,12 @@
 package imagelist
 
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
 // Severity says whether a finding keeps a list or image from being accepted.
 type Severity string
 
@@ -60,7 +67,7 @@ func (l *List) Validate() []Finding {
 	l.validateHead(r)
 	for i, e := range l.Endorsers {
 		r.at(endorserPath(i)+keyX509.step(), clauseEndorser)
-		e.validate(r)
+		e.validate(r, l.draft)
 	}
 	uses := make(map[ImageID]int, len(l.Images))
 	for i := range l.Images {
@@ -86,13 +93,15 @@ func (l *List) Validate() []Finding {
 func (l *List) validateHead(r *report) {
 	r.at(listPath, clauseList)
 	r.require(keyIdentifier, SafeIdentifier(string(l.Identifier)), "not usable as a file name")
-	r.require(keyVersion, l.Version != "", missing)
-	r.require(keyCreated, !l.Created.IsZero(), missing)
-	r.require(keyExpires, !l.Expires.IsZero(), missing)
+	if !l.draft {
+		r.require(keyVersion, l.Version != "", missing)
+		r.require(keyCreated, !l.Created.IsZero(), missing)
+		r.require(keyExpires, !l.Expires.IsZero(), missing)
+		r.require(keyEndorser, len(l.Endorsers) > 0, missing)
+	}
 	if !l.Created.IsZero() && !l.Expires.IsZero() {
 		r.require(keyExpires, l.Expires.After(l.Created), "not after dc:date:created")
 	}
-	r.require(keyEndorser, len(l.Endorsers) > 0, missing)
 	r.require(keyEndorser, len(l.Endorsers) <= maxEndorsers, "too many")
 	r.require(keyImages, len(l.Images)+len(l.Refused) <= MaxImages, "too many")
 	r.recommend(keyTitle, l.Title)
@@ -104,11 +113,12 @@ func (l *List) validateHead(r *report) {
 			r.add(Warning, keyURI, problem)
 		}
 	}
+	r.strangers(l.Extra)
 }
 
-func (e Endorser) validate(r *report) {
-	r.require(keyDN, e.DN != "", missing)
-	r.require(keyCA, e.CA != "", missing)
+func (e Endorser) validate(r *report, draft bool) {
+	r.require(keyDN, draft || e.DN != "", missing)
+	r.require(keyCA, draft || e.CA != "", missing)
 	r.recommend(keyEmail, e.Email)
 	r.recommend(keyCreator, e.Creator)
 }
@@ -134,4 +144,36 @@ func (i *Image) validate(r *report) {
 	} {
 		r.recommend(f.key, f.text)
 	}
+	r.strangers(i.Metadata)
 }
+
+// strangers warns of members that neither the specification nor any list in the
+// wild has: they are kept and passed on, and may be a slip of the pen.
+func (r *report) strangers(object []byte) {
+	m, err := parseMembers(object)
+	if err != nil {
+		return // Encode says what
+	}
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		if keyOf[name] == unknown && !inTheWild(name) {
+			r.findings = append(r.findings, Finding{Severity: Warning, Path: r.path, Clause: r.clause, Detail: fmt.Sprintf("unknown key %q: kept", clip(name))})
+		}
+	}
+}
+
+// inTheWild knows the keys that decide nothing here and that other tools write
+// (format.md).
+func inTheWild(name string) bool {
+	return slices.Contains(wild, name) || strings.HasPrefix(name, "ad:user:") || strings.HasPrefix(name, "vouch:")
+}
+
+var wild = []string{
+	"ad:swid", "ad:base_mpuri", "ad:appid", "ad:group", "ad:ram_recommended", "ad:core_recommended",
+	"sl:osname", coreMinimum, ramMinimum,
+}
+
+// The specification's optional numbers.
+const (
+	coreMinimum = "hv:core_minimum"
+	ramMinimum  = "hv:ram_minimum"
+)
