@@ -135,9 +135,11 @@ func (s *scheme) readPSS(a algorithm) error {
 	return nil
 }
 
-// checkKey holds a public key against the floor and the kinds in use. The
-// error is the rejection: weak-algorithm or unsupported-algorithm.
-func checkKey(key crypto.PublicKey) error {
+// CheckKey asks whether Open takes signatures by a public key: RSA of 2048 to
+// 8192 bits, ECDSA on P-256, P-384 or P-521. The error is the rejection a
+// subscriber would give, a *verdict.Rejection with weak-algorithm or
+// unsupported-algorithm.
+func CheckKey(key crypto.PublicKey) error {
 	switch k := key.(type) {
 	case *rsa.PublicKey:
 		switch bits := k.N.BitLen(); {

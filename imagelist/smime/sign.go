@@ -78,7 +78,7 @@ func matches(cert *x509.Certificate, key crypto.Signer) error {
 	if !ok || !public.Equal(cert.PublicKey) {
 		return errors.New("the key does not match the certificate")
 	}
-	return checkKey(cert.PublicKey)
+	return CheckKey(cert.PublicKey)
 }
 
 // signable refuses canonical content that would be read otherwise.

@@ -33,7 +33,7 @@ type judgement struct {
 // in which verdicts are given. A signature that cannot be checked for want of
 // an algorithm, or that costs too much to check, is not called wrong.
 func judge(s *signer, forms []form, o Options) (judgement, error) {
-	key := checkKey(s.certificate.PublicKey)
+	key := CheckKey(s.certificate.PublicKey)
 	if verdict.Of(key) == verdict.UnsupportedAlgorithm {
 		return judgement{}, key
 	}

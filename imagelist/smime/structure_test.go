@@ -300,7 +300,7 @@ func TestCheckKey(t *testing.T) {
 		{"unknown to Go", nil, verdict.UnsupportedAlgorithm},
 	}
 	for _, test := range tests {
-		if got := verdict.Of(checkKey(test.key)); got != test.want {
+		if got := verdict.Of(CheckKey(test.key)); got != test.want {
 			t.Errorf("%s: %q; want %q", test.name, got, test.want)
 		}
 	}
