@@ -74,22 +74,36 @@ func oversized(c *x509.Certificate) bool {
 
 // purpose asks what the keys of the chain may be used for.
 func (q *question) purpose(chain []*x509.Certificate) *verdict.Rejection {
-	signer := chain[0]
-	const signing = x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment
-	switch {
-	case signer.IsCA:
-		return verdict.Reject(verdict.KeyUsage, "the signer %s is a CA", q.store.describe(signer))
-	case hasExtension(signer, oidKeyUsage) && signer.KeyUsage&signing == 0:
-		return verdict.Reject(verdict.KeyUsage, "the signer's key usage has neither digitalSignature nor nonRepudiation")
-	case q.policy.AnyPurpose:
-		return nil
+	r := signingUse(chain[0])
+	if r != nil || q.policy.AnyPurpose {
+		return r
 	}
 	for _, c := range chain {
-		if !forMail(c) {
-			return verdict.Reject(verdict.KeyUsage, "the extended key usage of %s does not have emailProtection", q.store.describe(c))
+		if r := mailUse(c, q.store.describe(c)); r != nil {
+			return r
 		}
 	}
 	return nil
+}
+
+// signingUse refuses a signer that is a CA, or whose key usage is another.
+func signingUse(signer *x509.Certificate) *verdict.Rejection {
+	const signing = x509.KeyUsageDigitalSignature | x509.KeyUsageContentCommitment
+	switch {
+	case signer.IsCA:
+		return verdict.Reject(verdict.KeyUsage, "the signer %q is a CA", OneLine(signer.RawSubject))
+	case hasExtension(signer, oidKeyUsage) && signer.KeyUsage&signing == 0:
+		return verdict.Reject(verdict.KeyUsage, "the signer's key usage has neither digitalSignature nor nonRepudiation")
+	}
+	return nil
+}
+
+// mailUse refuses a certificate that is not for mail.
+func mailUse(c *x509.Certificate, described string) *verdict.Rejection {
+	if forMail(c) {
+		return nil
+	}
+	return verdict.Reject(verdict.KeyUsage, "the extended key usage of %s does not have emailProtection", described)
 }
 
 // forMail reports whether the extended key usage allows signing mail, as it

@@ -110,12 +110,16 @@ func (q *question) alone(signer *x509.Certificate) *examined {
 
 // outside refuses a certificate that is not valid at the instant.
 func (q *question) outside(c *x509.Certificate) *verdict.Rejection {
+	return outside(c, q.store.describe(c), q.at)
+}
+
+func outside(c *x509.Certificate, described string, at time.Time) *verdict.Rejection {
 	const layout = time.RFC3339
 	switch {
-	case q.at.After(c.NotAfter):
-		return verdict.Reject(verdict.CertExpired, "%s expired at %s", q.store.describe(c), c.NotAfter.UTC().Format(layout))
-	case q.at.Before(c.NotBefore):
-		return verdict.Reject(verdict.CertNotYetValid, "%s is not valid before %s", q.store.describe(c), c.NotBefore.UTC().Format(layout))
+	case at.After(c.NotAfter):
+		return verdict.Reject(verdict.CertExpired, "%s expired at %s", described, c.NotAfter.UTC().Format(layout))
+	case at.Before(c.NotBefore):
+		return verdict.Reject(verdict.CertNotYetValid, "%s is not valid before %s", described, c.NotBefore.UTC().Format(layout))
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 func outcome(t testing.TB, s *Store, signer *x509.Certificate, p Policy, extra ...*x509.Certificate) (*Result, *verdict.Rejection, []Check) {
 	t.Helper()
 	result, checks, err := s.Verify(signer, extra, now, p)
+	fitsToo(t, signer, p, err)
 	if err == nil {
 		if result == nil || slices.ContainsFunc(checks, func(c Check) bool { return !c.OK }) {
 			t.Fatalf("accepted with %v", checks)
@@ -298,6 +299,9 @@ func TestWeakSignatures(t *testing.T) {
 		_, _, err := s.Verify(c.cert, []*x509.Certificate{sha1CA}, at, p)
 		if verdict.Of(err) != c.code {
 			t.Errorf("%s: %v, want %q", c.name, err, c.code)
+		}
+		if err := Fit(c.cert, at); c.cert != below && verdict.Of(err) != c.code {
+			t.Errorf("%s: fit: %v, want %q", c.name, err, c.code)
 		}
 	}
 }
