@@ -53,6 +53,11 @@ func Load(s Source) (*Credential, error) {
 			return nil, err
 		}
 	}
+	return s.pair(certs, keys)
+}
+
+// pair is the key of one file and its certificate in another.
+func (s Source) pair(certs, keys *contents) (*Credential, error) {
 	key, err := s.key(keys)
 	if err != nil {
 		return nil, err

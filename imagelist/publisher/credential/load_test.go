@@ -1,6 +1,7 @@
 package credential
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -223,7 +224,18 @@ func TestLoad_Refusals(t *testing.T) {
 	s.put("trusted.pem", s.openssl("x509", "-in", "alice.pem", "-trustout"), 0o600)
 	s.put("pbes1.key", s.openssl("pkcs8", "-topk8", "-v1", "PBE-SHA1-3DES", "-in", "alice.key", "-passout", "file:pass"), 0o600)
 	s.put("camellia.key", s.openssl("pkcs8", "-topk8", "-v2", "camellia-256-cbc", "-in", "alice.key", "-passout", "file:pass"), 0o600)
-	s.put("slow.key", s.openssl("pkcs8", "-topk8", "-in", "alice.key", "-passout", "file:pass", "-scrypt", "-scrypt_N", "16384", "-scrypt_p", "64"), 0o600)
+	scrypt := s.openssl("pkcs8", "-topk8", "-in", "alice.key", "-passout", "file:pass", "-scrypt", "-scrypt_N", "4096", "-outform", "DER")
+	s.put("slow.key", bytes.Replace(scrypt, []byte("\x02\x01\x08\x02\x01\x01"), []byte("\x02\x01\x7f\x02\x01\x7f"), 1), 0o600)
+	toil := func(name string, args ...string) {
+		der := s.openssl(append(args, "-iter", "300000")...)
+		patched := bytes.ReplaceAll(der, []byte("\x02\x03\x04\x93\xe0"), []byte("\x02\x03\x7f\xff\xff"))
+		if bytes.Equal(der, patched) {
+			t.Fatal("no iteration count found in " + name)
+		}
+		s.put(name, patched, 0o600)
+	}
+	toil("toil.key", "pkcs8", "-topk8", "-in", "alice.key", "-passout", "file:pass", "-outform", "DER")
+	toil("toil.p12", "pkcs12", "-export", "-in", "alice.pem", "-inkey", "alice.key", "-passout", "file:pass")
 	s.put("edbag.p12", s.openssl("pkcs12", "-export", "-nocerts", "-inkey", "ed.key", "-passout", "file:pass"), 0o600)
 	s.put("nokey.p12", s.openssl("pkcs12", "-export", "-nokeys", "-in", "alice.pem", "-passout", "file:pass"), 0o600)
 	s.put("alice.p12", s.openssl("pkcs12", "-export", "-in", "alice.pem", "-inkey", "alice.key", "-passout", "file:pass"), 0o600)
@@ -265,6 +277,8 @@ func TestLoad_Refusals(t *testing.T) {
 		{"alice.pem", "pbes1.key", "scheme 1.2.840.113549.1.12.1.3", "openssl pkcs8"},
 		{"alice.pem", "camellia.key", "cipher 1.2.392", "openssl pkcs8"},
 		{"alice.pem", "slow.key", "too much work", "openssl pkcs8"},
+		{"alice.pem", "toil.key", "8388607 iterations", "openssl pkcs8"},
+		{"toil.p12", "", "more than 5000000 iterations", "openssl pkcs12"},
 		{"edbag.p12", "", "certificate missing", "openssl pkcs12"},
 		{"nokey.p12", "", "private key missing", "openssl pkcs12"},
 		{"ber.p12", "", "PKCS#12 in BER", "openssl pkcs12"},

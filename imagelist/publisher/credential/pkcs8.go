@@ -22,7 +22,7 @@ import (
 // Bounds of the work a file may ask for to try one passphrase: a few seconds,
 // and 256 MiB. OpenSSL writes 2048 iterations, and scrypt with 16 MiB.
 const (
-	maxIterations = 10_000_000
+	maxIterations = 5_000_000
 	maxScrypt     = 1 << 21 // N*r*p; memory is 128*N*r bytes
 )
 

@@ -28,6 +28,8 @@ keyUsage = keyCertSign,cRLSign
 basicConstraints = critical,CA:FALSE
 keyUsage = digitalSignature
 extendedKeyUsage = emailProtection,clientAuth
+[none]
+subjectKeyIdentifier = hash
 [server]
 basicConstraints = critical,CA:FALSE
 keyUsage = digitalSignature
@@ -47,6 +49,10 @@ language = OID:1.3.6.1.5.5.7.21.1
 `
 
 func TestMain(m *testing.M) {
+	if job := os.Getenv("CREDENTIAL_TEST_JOB"); job != "" {
+		onTerminal(job)
+		return
+	}
 	code := m.Run()
 	os.RemoveAll(stock.dir)
 	os.Exit(code)
