@@ -11,7 +11,14 @@ say openssl openssl 'lists signed and verified by a second implementation'
 say nginx nginx-light 'a real web server as origin'
 say strace strace 'faults injected into system calls'
 say mkfs.xfs xfsprogs 'reflinks on a real file system (as root)'
+say ssh-keygen openssh-client 'OpenSSH keys given by mistake'
+say softhsm2-util softhsm2 'signing with a key on a token'
+say pkcs11-tool opensc 'signing with a key on a token'
 say shellcheck shellcheck 'lint of the shell scripts'
+if ! ls /usr/lib/*/engines-3/pkcs11.so >/dev/null 2>&1; then
+	echo 'skipped without the pkcs11 engine of openssl: signing with a key on a token'
+	missing="$missing libengine-pkcs11-openssl"
+fi
 if [ ! -d /etc/grid-security/certificates ]; then
 	echo 'skipped without /etc/grid-security/certificates: the real IGTF trust anchors'
 	missing="$missing igtf-policy-classic igtf-policy-mics igtf-policy-slcs igtf-policy-iota"
