@@ -18,7 +18,7 @@ import (
 type Credential struct {
 	Certificate *x509.Certificate
 	Chain       []*x509.Certificate // others found beside it, issuers first, without the leaf; at most smime.MaxCertificates-1
-	Key         crypto.Signer       // *rsa.PrivateKey or *ecdsa.PrivateKey
+	Key         crypto.Signer       // *rsa.PrivateKey or *ecdsa.PrivateKey; nil when it is elsewhere, never from Load
 }
 
 // Source says where a credential is.
