@@ -17,7 +17,7 @@ func measure(ctx context.Context, path string, progress func(done, total int64))
 		return nil, err
 	}
 	defer f.Close()
-	found, err := inspect(&content{ReaderAt: f, size: before.Size(), whole: true})
+	found, err := inspect(&content{ReaderAt: patient{ctx, f}, size: before.Size(), whole: true})
 	if err != nil {
 		return nil, err
 	}
