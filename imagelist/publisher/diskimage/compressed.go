@@ -14,7 +14,7 @@ import (
 // What is compressed is looked at as far as this, and no further: so much in
 // and so much out, whatever it would become.
 const (
-	maxUnpacked = 4 << 20 // a VHDX has its metadata in the third MiB
+	maxUnpacked = 4 << 20 // a VHDX has its metadata in the fourth MiB
 	maxPacked   = 8 << 20
 	maxWindow   = 128 << 20 // zstd's own limit when it is not told otherwise
 )
@@ -61,7 +61,7 @@ func unpack(kind string, c *content) (*content, error) {
 	var b bytes.Buffer
 	_, err = io.CopyN(&b, out, maxUnpacked)
 	whole := err == io.EOF && in.off == c.size
-	stopped := in.off == maxPacked && b.Len() > 0 // by us
+	stopped := in.off == maxPacked && b.Len() >= headSize // by us, with enough seen
 	if err != nil && !whole && !stopped || in.err != nil {
 		return nil, in.cause(kind, err)
 	}

@@ -21,7 +21,8 @@ type Facts struct {
 
 	// Format is what hv:format should say: raw, iso, qcow, qcow2, qed, vmdk,
 	// vdi, vhd, vhdx, parallels or ova. Compressed once: raw.gz, qcow2.xz,
-	// raw.zst, raw.bz2 and so on. raw is what nothing else claims.
+	// raw.zst, raw.bz2 and so on. raw is what nothing else claims; a fixed VHD
+	// that is compressed too, for only its end says what it is.
 	Format string
 
 	// VirtualSize is the size in bytes of the disk that a guest sees; 0 when

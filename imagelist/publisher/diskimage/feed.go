@@ -25,7 +25,7 @@ type buffer struct {
 // in a ring. The sinks never fail.
 func feed(ctx context.Context, f *os.File, size int64, sinks []io.Writer, progress func(done, total int64)) error {
 	free := make(chan *buffer, ringSize)
-	for range ringSize {
+	for range min(ringSize, size/bufferSize+1) {
 		free <- &buffer{data: make([]byte, 0, bufferSize)}
 	}
 	full := make([]chan *buffer, len(sinks))

@@ -42,14 +42,14 @@ func parseManifest(text []byte, all []member) (*members, error) {
 		}
 		f := manifestLine.FindStringSubmatch(l)
 		if f == nil {
-			return nil, broken("ova", "its manifest has a line that is none: %.100q", l)
+			return nil, broken("ova", "its manifest has a line that is none: %.200q", l)
 		}
 		of, ok := byName(all, f[2])
 		if !ok {
-			return nil, broken("ova", "its manifest speaks of %q, which is not in it", f[2])
+			return nil, broken("ova", "its manifest speaks of %.200q, which is not in it", f[2])
 		}
 		if seen[of.name] {
-			return nil, broken("ova", "its manifest speaks of %q twice", of.name)
+			return nil, broken("ova", "its manifest speaks of %.200q twice", of.name)
 		}
 		seen[of.name] = true
 		m.rest = append(m.rest, &claimed{of, strings.ToLower(f[3]), hashes[strings.ToUpper(f[1])]()})
@@ -78,7 +78,7 @@ func (m *members) Write(p []byte) (int, error) {
 func (m *members) verify() error {
 	for _, c := range append(m.past, m.rest...) {
 		if got := hex.EncodeToString(c.hash.Sum(nil)); got != c.digest {
-			return refuse("ova", "make the manifest anew, or leave it out", "its member %q is not what its manifest says: %s, and it is %s", c.name, c.digest, got)
+			return refuse("ova", "make the manifest anew, or leave it out", "its member %.200q is not what its manifest says: %s, and it is %s", c.name, c.digest, got)
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package diskimage
 import (
 	"archive/tar"
 	"errors"
+	"fmt"
 	"io"
 	"path"
 	"path/filepath"
@@ -101,10 +102,10 @@ func list(c *content) ([]member, error) {
 			return nil, err
 		}
 		if seen[m.name] {
-			return nil, refuse("ova", todoOVA, "two members are called %q", m.name)
+			return nil, refuse("ova", todoOVA, "two members are called %.200q", m.name)
 		}
 		if m.size > c.size-off {
-			return nil, broken("ova", "it ends within its member %q", m.name)
+			return nil, broken("ova", "it ends within its member %.200q", m.name)
 		}
 		seen[m.name] = true
 		if all = append(all, m); len(all) > maxMembers {
@@ -123,15 +124,15 @@ func allowed(h *tar.Header) error {
 		if h.Linkname != "" {
 			what += " to " + quote(h.Linkname)
 		}
-		return refuse("ova", todoOVA, "its member %q is %s", h.Name, what)
+		return refuse("ova", todoOVA, "its member %.200q is %s", h.Name, what)
 	}
 	for k := range h.PAXRecords {
 		if strings.HasPrefix(k, "GNU.sparse.") {
-			return refuse("ova", todoOVA, "its member %q is a sparse file", h.Name)
+			return refuse("ova", todoOVA, "its member %.200q is a sparse file", h.Name)
 		}
 	}
 	if !filepath.IsLocal(h.Name) || strings.ContainsAny(h.Name, "\\\x00") {
-		return refuse("ova", todoOVA, "its member %q would be unpacked elsewhere", h.Name)
+		return refuse("ova", todoOVA, "its member %.200q would be unpacked elsewhere", h.Name)
 	}
 	return nil
 }
@@ -148,10 +149,10 @@ func documents(c *content, all []member) (ovf, mf []byte, err error) {
 			continue
 		}
 		if *doc != nil {
-			return nil, nil, refuse("ova", todoOVA, "a second descriptor or manifest, %q", m.name)
+			return nil, nil, refuse("ova", todoOVA, "a second descriptor or manifest, %.200q", m.name)
 		}
 		if m.size == 0 || m.size > maxText {
-			return nil, nil, broken("ova", "its member %q has %d bytes", m.name, m.size)
+			return nil, nil, broken("ova", "its member %.200q has %d bytes", m.name, m.size)
 		}
 		if *doc, err = c.part("ova", uint64(m.off), uint64(m.size)); err != nil {
 			return nil, nil, err
@@ -170,17 +171,17 @@ func checkMember(c *content, m member, f *finding) error {
 		return nil
 	}
 	if m.size == 0 {
-		f.note("its member %q is empty", m.name)
+		f.note("its member %.200q is empty", m.name)
 		return nil
 	}
 	in, err := inspect(&content{ReaderAt: io.NewSectionReader(c, m.off, m.size), size: m.size, whole: true, inside: "ova"})
 	if r, ok := errors.AsType[*Refused](err); ok {
-		return refuse("ova", r.todo, "its member %q: %s: %s", m.name, r.Format, r.Found)
+		return refuse("ova", r.todo, "its member %.200q: %s: %s", m.name, r.Format, r.Found)
 	}
 	if err != nil {
 		return err
 	}
-	f.note("its member %q is %s", m.name, in.Format)
+	f.note("its member %.200q is %s", m.name, in.Format)
 	return nil
 }
 
@@ -193,4 +194,4 @@ func byName(all []member, name string) (member, bool) {
 	return member{}, false
 }
 
-func quote(s string) string { return strconv.Quote(s) }
+func quote(s string) string { return fmt.Sprintf("%.200q", s) }

@@ -22,7 +22,7 @@ func checkReferences(ovf []byte, all []member) error {
 			break
 		}
 		if err != nil {
-			return broken("ova", "its descriptor is not XML: %v", err)
+			return broken("ova", "its descriptor is not XML: %.200q", err.Error())
 		}
 		e, ok := t.(xml.StartElement)
 		if !ok {
@@ -50,7 +50,7 @@ func checkReferences(ovf []byte, all []member) error {
 	}
 	for ref := range disks {
 		if !ids[ref] {
-			return broken("ova", "its descriptor has a disk in a file %q that it does not list", ref)
+			return broken("ova", "its descriptor has a disk in a file %.200q that it does not list", ref)
 		}
 	}
 	return nil
@@ -68,13 +68,13 @@ func attr(e xml.StartElement, name string) string {
 func checkHref(e xml.StartElement, all []member) error {
 	href := attr(e, "href")
 	if strings.Contains(href, ":") || !filepath.IsLocal(href) || strings.Contains(href, `\`) {
-		return refuse("ova", todoOVA, "its descriptor refers to what is outside: %q", href)
+		return refuse("ova", todoOVA, "its descriptor refers to what is outside: %.200q", href)
 	}
 	if attr(e, "chunkSize") != "" {
 		href += ".000000000"
 	}
 	if _, ok := byName(all, href); !ok {
-		return refuse("ova", todoOVA, "its descriptor refers to %q, which is not in it", href)
+		return refuse("ova", todoOVA, "its descriptor refers to %.200q, which is not in it", href)
 	}
 	return nil
 }

@@ -87,7 +87,7 @@ func checkVHDParent(c *content, off uint64, kind uint32) error {
 		located = located || !zero(h[vhdLocators+24*i:][:4])
 	}
 	if kind == vhdDifference || located || name != "" || !zero(h[40:56]) {
-		return refuse("vhd", todoBacking, "it is the difference to another disk, %q", name)
+		return refuse("vhd", todoBacking, "it is the difference to another disk, %.200q", name)
 	}
 	return nil
 }

@@ -142,7 +142,7 @@ func vhdxParent(c *content, off uint64, size uint32) error {
 			path = p
 		}
 	}
-	return refuse("vhdx", todoBacking, "it is the difference to another disk, %q", path)
+	return refuse("vhdx", todoBacking, "it is the difference to another disk, %.200q", path)
 }
 
 func cut(b []byte, off uint32, n uint16) string {

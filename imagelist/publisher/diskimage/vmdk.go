@@ -184,12 +184,21 @@ func parseDescriptor(text []byte) *descriptor {
 	return d
 }
 
+// otherFiles are keys of VMware's that name a file beside.
+var otherFiles = []string{"changetrackpath", "ddb.sidecars", "ddb.nativeparenthint"}
+
+// parents refuses what is not whole without another file.
 func (d *descriptor) parents() error {
 	if d.hint {
-		return refuse("vmdk", todoBacking, "it names a parent disk, %q", d.keys[string(parentHint)])
+		return refuse("vmdk", todoBacking, "it names a parent disk, %.200q", d.keys[string(parentHint)])
 	}
 	if cid := d.keys["parentcid"]; cid != "" && !strings.EqualFold(cid, "ffffffff") {
-		return refuse("vmdk", todoBacking, "it is the difference to another disk, whose content ID is %q", cid)
+		return refuse("vmdk", todoBacking, "it is the difference to another disk, whose content ID is %.200q", cid)
+	}
+	for _, k := range otherFiles {
+		if name := d.keys[k]; name != "" {
+			return refuse("vmdk", todoOneFile, "it wants another file: %s is %.200q", k, name)
+		}
 	}
 	return nil
 }
@@ -201,7 +210,7 @@ func (d *descriptor) selfContained() error {
 		return refuse("vmdk", todoOneFile, "it is one extent of a disk, and the descriptor is elsewhere")
 	}
 	if kind := d.keys["createtype"]; kind != "" && !strings.EqualFold(kind, "monolithicSparse") && !strings.EqualFold(kind, "streamOptimized") {
-		return refuse("vmdk", todoOneFile, "it is of the type %q, which has its data in other files: %s", kind, d.names())
+		return refuse("vmdk", todoOneFile, "it is of the type %.200q, which has its data in other files: %s", kind, d.names())
 	}
 	e := d.extents[0]
 	if len(d.extents) > 1 || e.kind != "SPARSE" || strings.ContainsAny(e.name, `/\:`) || e.name == ".." {

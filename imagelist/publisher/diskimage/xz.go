@@ -10,14 +10,15 @@ import (
 	"github.com/ulikunitz/xz/lzma"
 )
 
-// xzReader decompresses the first blocks of an xz stream (xz file format 1.1).
-// The library's own reader allocates the dictionary that each block asks for,
-// up to 4 GiB; nothing that we read goes back further than maxUnpacked. It does
-// not verify the checks: whoever decompresses all of it does.
+// xzReader decompresses xz streams (xz file format 1.1), for the first few
+// MiB. The library's own reader allocates the dictionary that each block asks
+// for, up to 4 GiB; nothing that we read goes back further than maxUnpacked. It
+// verifies no checks: whoever decompresses all of it does.
 type xzReader struct {
 	src    *bufio.Reader
-	check  int // bytes after every block
-	blocks int
+	check  int    // bytes after every block
+	blocks uint64 // of the stream
+	all    int    // blocks of all streams
 	count  counter
 	block  io.Reader // nil between two
 }
@@ -26,7 +27,7 @@ const maxXZBlocks = 64
 
 var xzChecks = map[byte]int{0: 0, 1: 4, 4: 8, 10: 32}
 
-// counter counts the bytes of a block, to find its padding.
+// counter counts the bytes of a block or an index, to find its padding.
 type counter struct {
 	*bufio.Reader
 	n int64
@@ -47,22 +48,28 @@ func (c *counter) ReadByte() (byte, error) {
 }
 
 func newXZ(src *bufio.Reader) (*xzReader, error) {
-	var head [12]byte
-	if _, err := io.ReadFull(src, head[:]); err != nil {
-		return nil, err
-	}
-	check, ok := xzChecks[head[7]]
-	if head[6] != 0 || !ok {
-		return nil, fmt.Errorf("stream flags %#x", head[6:8])
-	}
-	return &xzReader{src: src, check: check}, nil
+	x := &xzReader{src: src}
+	return x, x.header()
 }
 
-// Read ends with io.EOF after the first stream's last block, and reads then to
-// the end of what there is.
+// header reads the header of a stream.
+func (x *xzReader) header() error {
+	var head [12]byte
+	if _, err := io.ReadFull(x.src, head[:]); err != nil {
+		return noEOF(err)
+	}
+	check, ok := xzChecks[head[7]]
+	if string(head[:6]) != "\xfd7zXZ\x00" || head[6] != 0 || !ok {
+		return fmt.Errorf("a stream that begins with %x", head[:8])
+	}
+	x.check, x.blocks = check, 0
+	return nil
+}
+
+// Read returns io.EOF after the last stream.
 func (x *xzReader) Read(p []byte) (int, error) {
 	for {
-		if x.block == nil {
+		for x.block == nil {
 			if err := x.open(); err != nil {
 				return 0, err
 			}
@@ -72,9 +79,8 @@ func (x *xzReader) Read(p []byte) (int, error) {
 			return n, err
 		}
 		x.block = nil
-		padding := int(-x.count.n & 3)
-		if _, err := x.src.Discard(padding + x.check); err != nil {
-			return n, err
+		if _, err := x.src.Discard(x.count.padding() + x.check); err != nil {
+			return n, noEOF(err)
 		}
 		if n > 0 {
 			return n, nil
@@ -82,28 +88,67 @@ func (x *xzReader) Read(p []byte) (int, error) {
 	}
 }
 
+func (c *counter) padding() int { return int(-c.n & 3) }
+
 // open reads a block's header. Its first byte is 0 where the index begins.
 func (x *xzReader) open() error {
 	size, err := x.src.ReadByte()
 	if err != nil {
-		return err
+		return noEOF(err)
 	}
+	x.count = counter{Reader: x.src}
 	if size == 0 {
-		_, err := io.Copy(io.Discard, x.src)
-		return errors.Join(err, io.EOF)
+		return x.next()
 	}
-	if x.blocks++; x.blocks > maxXZBlocks {
+	x.blocks++
+	if x.all++; x.all > maxXZBlocks {
 		return fmt.Errorf("more than %d blocks of few bytes", maxXZBlocks)
 	}
 	head := make([]byte, 4*int(size)+3)
 	if _, err := io.ReadFull(x.src, head); err != nil {
-		return err
+		return noEOF(err)
 	}
 	if !onlyLZMA2(head) {
 		return errors.New("a filter that is not known here; use xz without --x86 and the like")
 	}
-	x.count = counter{Reader: x.src}
 	x.block, err = lzma.Reader2Config{DictCap: maxUnpacked}.NewReader2(&x.count)
+	return err
+}
+
+// next passes the index and the footer, and begins the next stream.
+func (x *xzReader) next() error {
+	n, err := binary.ReadUvarint(&x.count)
+	if err == nil && n != x.blocks {
+		return fmt.Errorf("an index of %d blocks after %d", n, x.blocks)
+	}
+	for i := uint64(0); i < 2*n && err == nil; i++ {
+		_, err = binary.ReadUvarint(&x.count)
+	}
+	if err != nil {
+		return noEOF(err)
+	}
+	x.count.n++ // the 0 at its beginning
+	const sum, footer = 4, 12
+	if _, err := x.src.Discard(x.count.padding() + sum + footer); err != nil {
+		return noEOF(err)
+	}
+	for {
+		b, err := x.src.ReadByte()
+		if err != nil {
+			return err
+		}
+		if b != 0 {
+			x.src.UnreadByte()
+			return x.header()
+		}
+	}
+}
+
+// noEOF is for where the stream cannot end.
+func noEOF(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
 	return err
 }
 
