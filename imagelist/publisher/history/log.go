@@ -1,0 +1,171 @@
+package history
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"vouch/imagelist"
+)
+
+// Log is a history open for writing. It is not safe for concurrent use.
+type Log struct {
+	dir    string
+	id     imagelist.ListID
+	key    *Key
+	chain  *chain
+	latest string // the newest checkpoint; "" while there is no entry
+	broken bool   // an Append failed half-way: read everything again
+}
+
+// Open opens the history in a workspace for writing, or begins one, and
+// finishes what a killed Append left. It hashes every entry, but verifies only
+// the signature of the newest checkpoint; Verify looks at them all.
+//
+// Errors are a *BrokenError when the history cannot be continued as it is, a
+// *KeyError when the key lies within the workspace, and those of the file
+// system.
+func Open(dir string, id imagelist.ListID, key *Key) (*Log, error) {
+	if !imagelist.SafeIdentifier(string(id)) {
+		return nil, fmt.Errorf("history: list identifier %.200q: not usable as a file name", string(id))
+	}
+	if key.signer.Name() != Origin(id) {
+		return nil, &KeyError{key.path, fmt.Errorf("a key of %q", key.signer.Name()), ""}
+	}
+	if within(dir, key.path) {
+		return nil, &KeyError{key.path, errors.New("lies in the workspace"), "nothing secret belongs there: move it elsewhere"}
+	}
+	l := &Log{dir: dir, id: id, key: key}
+	if err := l.load(); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// within says whether path is below dir, as far as both can be resolved.
+func within(dir, path string) bool {
+	real := func(p string) string {
+		p, err := filepath.Abs(p)
+		if err != nil {
+			return ""
+		}
+		if q, err := filepath.EvalSymlinks(p); err == nil {
+			return q
+		}
+		return p
+	}
+	rel, err := filepath.Rel(real(dir), real(path))
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, "../")
+}
+
+// Size is the number of entries.
+func (l *Log) Size() int64 { return l.chain.size() }
+
+// Entries are the entries, oldest first.
+func (l *Log) Entries() Entries { return l.chain.entries }
+
+// Checkpoint is the newest signed checkpoint, for vouch:checkpoint of the next
+// list; "" before the first entry.
+func (l *Log) Checkpoint() string { return l.latest }
+
+// Append adds entries, all or none, and returns when they are on disk. It sets
+// Index, Prev, and in entry 0 the list's identifier and the key. A key that the
+// history does not know is introduced by an entry of its own, before the
+// others and with the responsible of the first.
+//
+// The order on disk: history/next, which holds the new lines and a signed
+// checkpoint for each, is written, synced and given its name. From here on the
+// entries count. Then the lines are appended and synced, the checkpoints
+// written and synced, and history/next is removed. If we die before next has
+// its name, none of it happened; after it, Open does the rest by the same
+// function. A size is never signed for twice, and no line that no Append wrote
+// is ever signed.
+//
+// After an error, entries may be there or not: AppendAt again.
+func (l *Log) Append(entries ...Entry) error {
+	if err := l.reload(); err != nil {
+		return err
+	}
+	return l.append(entries)
+}
+
+// AppendAt is Append for who may have done it before: entries are those that
+// follow the first size ones. Those that are there already are skipped, and
+// must be equal but for what Append sets. An error wraps ErrDiffers when they
+// are not, or when the history is shorter than size.
+func (l *Log) AppendAt(size int64, entries ...Entry) error {
+	if err := l.reload(); err != nil {
+		return err
+	}
+	rest, err := l.skip(size, entries)
+	if err != nil {
+		return err
+	}
+	return l.append(rest)
+}
+
+// ErrDiffers is the error for entries that are not the ones in the history.
+var ErrDiffers = errors.New("other entries are there")
+
+// skip takes those entries away that are there already, at size or, where
+// Append put a key first, behind it.
+func (l *Log) skip(size int64, entries []Entry) ([]Entry, error) {
+	c := l.chain
+	if size < 0 || size > c.size() {
+		return nil, fmt.Errorf("history: append at %d: %w: %d entries", size, ErrDiffers, c.size())
+	}
+	for at := size; at < c.size() && len(entries) > 0; at++ {
+		have := c.entries[at]
+		if have.Kind == NewKey && entries[0].Kind != NewKey {
+			continue
+		}
+		want := l.complete(entries[0], have.Index, have.Prev)
+		if want.Key == "" || have.Index == 0 {
+			want.Key = have.Key
+		}
+		line, err := want.line()
+		if err != nil {
+			return nil, fmt.Errorf("history: entry %d: %w", at, err)
+		}
+		if string(line) != string(c.lines[at]) {
+			return nil, fmt.Errorf("history: append at %d: %w: entry %d (%s)", size, ErrDiffers, at, have.Kind)
+		}
+		entries = entries[1:]
+	}
+	return entries, nil
+}
+
+// complete sets what a caller leaves to Append.
+func (l *Log) complete(e Entry, index int64, prev string) Entry {
+	e.Index, e.Prev, e.Time = index, prev, e.Time.UTC().Truncate(time.Second)
+	if index == 0 {
+		e.List.Identifier = l.id
+	}
+	return e
+}
+
+func (l *Log) reload() error {
+	if !l.broken {
+		return nil
+	}
+	return l.load()
+}
+
+// load reads the history and finishes an Append that was interrupted.
+func (l *Log) load() error {
+	l.broken = true
+	l.chain, l.latest = &chain{origin: Origin(l.id)}, ""
+	if _, err := os.Stat(filepath.Join(l.dir, dirName)); errors.Is(err, fs.ErrNotExist) {
+		l.broken = false
+		return nil
+	}
+	return errors.New("TODO")
+}
+
+func (l *Log) append(entries []Entry) error {
+	return errors.New("TODO")
+}
