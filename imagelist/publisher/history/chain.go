@@ -15,6 +15,7 @@ import (
 type chain struct {
 	origin  string
 	lines   [][]byte
+	bytes   int64 // of the lines, each with its LF
 	entries []Entry
 	hashes  storedHashes
 	keys    keyring
@@ -126,6 +127,7 @@ func (c *chain) add(line []byte) error {
 	}
 	c.hashes = append(c.hashes, nodes...)
 	c.lines = append(c.lines, line)
+	c.bytes += int64(len(line)) + 1
 	c.entries = append(c.entries, e)
 	return nil
 }
@@ -151,5 +153,44 @@ func (c *chain) introduce(e Entry) error {
 		return errors.New("key: known already")
 	}
 	c.keys = append(c.keys, signingKey{v, e.Key, e.Index, e.Time, e.Responsible})
+	return nil
+}
+
+// cut takes the entries from n on away again.
+func (c *chain) cut(n int64) {
+	for _, line := range c.lines[n:] {
+		c.bytes -= int64(len(line)) + 1
+	}
+	c.lines, c.entries, c.hashes = c.lines[:n], c.entries[:n], c.hashes[:tlog.StoredHashCount(n)]
+	for len(c.keys) > 0 && c.keys[len(c.keys)-1].since >= n {
+		c.keys = c.keys[:len(c.keys)-1]
+	}
+}
+
+// rootWith is the root of the tree with one more line; the chain stays as it
+// is.
+func (c *chain) rootWith(line []byte) tlog.Hash {
+	n := c.size()
+	nodes, err := tlog.StoredHashes(n, line, c.hashes)
+	if err != nil {
+		panic(err) // nodes of a tree in memory
+	}
+	c.hashes = append(c.hashes, nodes...)
+	root := c.treeAt(n + 1).Hash
+	c.hashes = c.hashes[:tlog.StoredHashCount(n)]
+	return root
+}
+
+// holds says whether a checkpoint is over the tree as it stands.
+func (c *chain) holds(raw string) error {
+	cp, err := openCheckpoint(raw, c.origin, c.keys)
+	switch {
+	case err != nil:
+		return err
+	case cp.N != c.size():
+		return fmt.Errorf("a checkpoint over %d entries", cp.N)
+	case cp.Tree != c.tree():
+		return errors.New("the checkpoint has another root")
+	}
 	return nil
 }

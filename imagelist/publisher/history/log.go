@@ -3,8 +3,6 @@ package history
 import (
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -85,27 +83,45 @@ func (l *Log) Checkpoint() string { return l.latest }
 // function. A size is never signed for twice, and no line that no Append wrote
 // is ever signed.
 //
-// After an error, entries may be there or not: AppendAt again.
+// An entry that lacks what the policy asks of its kind is refused, and nothing
+// happened. After any other error, entries may be there or not: AppendAt.
 func (l *Log) Append(entries ...Entry) error {
-	if err := l.reload(); err != nil {
-		return err
-	}
-	return l.append(entries)
+	return l.AppendAt(-1, entries...)
 }
 
 // AppendAt is Append for who may have done it before: entries are those that
-// follow the first size ones. Those that are there already are skipped, and
-// must be equal but for what Append sets. An error wraps ErrDiffers when they
-// are not, or when the history is shorter than size.
+// follow the first size ones (any, when it is negative). Those that are there
+// already are skipped, and must be equal but for what Append sets. An error wraps
+// ErrDiffers when they are not, or when the history is shorter than size.
 func (l *Log) AppendAt(size int64, entries ...Entry) error {
-	if err := l.reload(); err != nil {
-		return err
+	if l.broken {
+		if err := l.load(); err != nil {
+			return err
+		}
 	}
-	rest, err := l.skip(size, entries)
+	if size >= 0 {
+		var err error
+		if entries, err = l.skip(size, entries); err != nil {
+			return err
+		}
+	}
+	b, err := l.render(entries)
 	if err != nil {
+		l.chain.cut(b.Base)
 		return err
 	}
-	return l.append(rest)
+	if len(b.Lines) == 0 {
+		return nil
+	}
+	l.broken = true // until all of it is done
+	if err := l.announce(b); err != nil {
+		return fmt.Errorf("history: append: %w", err)
+	}
+	if err := l.apply(b); err != nil {
+		return fmt.Errorf("history: append: %w", err)
+	}
+	l.broken = false
+	return nil
 }
 
 // ErrDiffers is the error for entries that are not the ones in the history.
@@ -115,19 +131,15 @@ var ErrDiffers = errors.New("other entries are there")
 // Append put a key first, behind it.
 func (l *Log) skip(size int64, entries []Entry) ([]Entry, error) {
 	c := l.chain
-	if size < 0 || size > c.size() {
+	if size > c.size() {
 		return nil, fmt.Errorf("history: append at %d: %w: %d entries", size, ErrDiffers, c.size())
 	}
 	for at := size; at < c.size() && len(entries) > 0; at++ {
 		have := c.entries[at]
-		if have.Kind == NewKey && entries[0].Kind != NewKey {
+		if have.Kind == NewKey {
 			continue
 		}
-		want := l.complete(entries[0], have.Index, have.Prev)
-		if want.Key == "" || have.Index == 0 {
-			want.Key = have.Key
-		}
-		line, err := want.line()
+		line, err := l.complete(entries[0], have.Index, have.Key, have.Prev).line()
 		if err != nil {
 			return nil, fmt.Errorf("history: entry %d: %w", at, err)
 		}
@@ -140,32 +152,62 @@ func (l *Log) skip(size int64, entries []Entry) ([]Entry, error) {
 }
 
 // complete sets what a caller leaves to Append.
-func (l *Log) complete(e Entry, index int64, prev string) Entry {
-	e.Index, e.Prev, e.Time = index, prev, e.Time.UTC().Truncate(time.Second)
+func (l *Log) complete(e Entry, index int64, key, prev string) Entry {
+	e.Index, e.Key, e.Prev, e.Time = index, key, prev, e.Time.UTC().Truncate(time.Second)
 	if index == 0 {
 		e.List.Identifier = l.id
 	}
 	return e
 }
 
-func (l *Log) reload() error {
-	if !l.broken {
-		return nil
+// render adds entries to the chain and to the batch that it returns, with a
+// key before them when this one is new.
+func (l *Log) render(entries []Entry) (*batch, error) {
+	b := &batch{Base: l.chain.size()}
+	for _, e := range entries {
+		if e.Kind == NewKey || e.Key != "" {
+			return b, errors.New("history: a key is recorded by Append alone")
+		}
+		if err := e.complete(); err != nil {
+			return b, fmt.Errorf("history: %s entry: %w", e.Kind, err)
+		}
+		key := l.newKey()
+		if key != "" && l.chain.size() > 0 {
+			if err := l.add(b, Entry{Time: e.Time, Kind: NewKey, Responsible: e.Responsible}, key); err != nil {
+				return b, err
+			}
+			key = ""
+		}
+		if err := l.add(b, e, key); err != nil {
+			return b, err
+		}
 	}
-	return l.load()
+	return b, nil
 }
 
-// load reads the history and finishes an Append that was interrupted.
-func (l *Log) load() error {
-	l.broken = true
-	l.chain, l.latest = &chain{origin: Origin(l.id)}, ""
-	if _, err := os.Stat(filepath.Join(l.dir, dirName)); errors.Is(err, fs.ErrNotExist) {
-		l.broken = false
-		return nil
+// newKey is the key's verifier, if the history does not know it.
+func (l *Log) newKey() string {
+	if l.chain.keys.knows(l.key.verifier) {
+		return ""
 	}
-	return errors.New("TODO")
+	return l.key.verifier
 }
 
-func (l *Log) append(entries []Entry) error {
-	return errors.New("TODO")
+// add adds one entry to the chain and the batch, and signs for it.
+func (l *Log) add(b *batch, e Entry, key string) error {
+	c := l.chain
+	line, err := l.complete(e, c.size(), key, c.prev()).line()
+	if err == nil {
+		err = c.add(line)
+	}
+	if err != nil {
+		return fmt.Errorf("history: %s entry: %w", e.Kind, err)
+	}
+	signed, err := l.key.sign(c.tree())
+	if err != nil {
+		return fmt.Errorf("history: checkpoint: %w", err)
+	}
+	b.Lines = append(b.Lines, string(line))
+	b.Checkpoints = append(b.Checkpoints, signed)
+	return nil
 }
