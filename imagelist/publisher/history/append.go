@@ -3,9 +3,9 @@ package history
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 	"golang.org/x/sys/unix"
@@ -97,8 +97,8 @@ func (l *Log) load() error {
 	} else if len(d.torn) > 0 {
 		err = l.writeLines(nil)
 	}
-	if remove := os.Remove(l.path(nextName + ".new")); !errors.Is(remove, fs.ErrNotExist) {
-		err = errors.Join(err, remove)
+	if slices.Contains(d.stray, nextName+".new") {
+		err = errors.Join(err, os.Remove(l.path(nextName+".new")))
 	}
 	if err != nil {
 		return fmt.Errorf("history: %w", err)

@@ -58,15 +58,6 @@ func (k keyring) Verifier(name string, hash uint32) (note.Verifier, error) {
 	return nil, &note.UnknownVerifierError{Name: name, KeyHash: hash}
 }
 
-func (k keyring) verifier(hash uint32) string {
-	for _, key := range k {
-		if key.KeyHash() == hash {
-			return key.text
-		}
-	}
-	return ""
-}
-
 func (k keyring) knows(verifier string) bool {
 	for _, key := range k {
 		if key.text == verifier {

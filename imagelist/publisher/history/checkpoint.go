@@ -17,7 +17,7 @@ const maxCheckpoint = 4 << 10
 // A checkpoint says what the tree of one size is, and who signed that.
 type checkpoint struct {
 	tlog.Tree
-	verifier string
+	key string // its hash, as verifiers write it
 }
 
 // text is what is signed (C2SP tlog-checkpoint): origin, size, root.
@@ -71,7 +71,7 @@ func openCheckpoint(raw, origin string, known keyring) (checkpoint, error) {
 		return checkpoint{}, errors.New("spelt otherwise than it is signed")
 	}
 	t, err := parseTree(origin, n.Text)
-	return checkpoint{t, known.verifier(sig.Hash)}, err
+	return checkpoint{t, fmt.Sprintf("%08x", sig.Hash)}, err
 }
 
 // noteError is a note's error without the text it quotes.

@@ -75,9 +75,14 @@ func (v *verification) conclude(problem *Problem) {
 	for _, k := range c.keys {
 		r.Keys = append(r.Keys, KeyReport{k.text, k.since, k.at, k.responsible})
 	}
+	for _, k := range r.Keys {
+		if k.Since >= r.Witnessed {
+			r.Notes = append(r.Notes, fmt.Sprintf("no signed list covers entry %d, which introduces the key %s", k.Since, k.Verifier))
+		}
+	}
 	r.Notes = append(r.Notes, "the certificates of the signed lists were not verified: vouch publisher verify does that")
 	if n := r.Size - r.Witnessed; n > 0 {
-		r.Notes = append(r.Notes, fmt.Sprintf("the last %d entries are covered by no signed list yet: for them the checkpoint key is all there is", n))
+		r.Notes = append(r.Notes, fmt.Sprintf("no signed list covers the last %d entries yet: the checkpoint key alone protects them", n))
 	}
 }
 
@@ -116,7 +121,7 @@ func (v *verification) removedFromEnd(n int64) (*Problem, error) {
 	case cp.N <= n:
 		return &Problem{Where: name, Detail: fmt.Sprintf("a checkpoint over %d entries under the name of another", cp.N)}, nil
 	}
-	return v.disk.problem(n, fmt.Sprintf("removed from the end: %s, signed by %s, counts %d entries", name, cp.verifier, cp.N)), nil
+	return v.disk.problem(n, fmt.Sprintf("removed from the end: %s, signed by key %s, counts %d entries", name, cp.key, cp.N)), nil
 }
 
 // entry takes line i and compares what it makes of the tree with the
@@ -178,9 +183,9 @@ func (v *verification) prevOf(i int64) string {
 // before it. cp is the checkpoint over it, if unsound is nil; wrong is why the
 // line cannot stand there, if it cannot.
 func (v *verification) diagnose(i int64, cp checkpoint, unsound, wrong error) string {
-	known := "the line is not what the entries after it say"
+	known := fmt.Sprintf("%s: %v", checkpointName(i+1), unsound)
 	if unsound == nil {
-		known = fmt.Sprintf("%s, signed by %s, has another root", checkpointName(i+1), cp.verifier)
+		known = fmt.Sprintf("%s, signed by key %s, has another root", checkpointName(i+1), cp.key)
 		if j := v.find(i, cp); j > i {
 			verb := "reordered"
 			if int64(len(v.disk.lines)) > v.disk.newest {
@@ -190,15 +195,23 @@ func (v *verification) diagnose(i int64, cp checkpoint, unsound, wrong error) st
 		}
 	}
 	var misplaced *misplacedError
-	switch {
-	case errors.As(wrong, &misplaced) && misplaced.index > i:
+	if errors.As(wrong, &misplaced) && misplaced.index > i {
 		return fmt.Sprintf("removed: what stands here %v; %s", wrong, known)
-	case errors.As(wrong, &misplaced):
-		return fmt.Sprintf("inserted: what stands here %v; %s", wrong, known)
-	case wrong != nil:
-		return fmt.Sprintf("altered, or one before it removed: %v; %s", wrong, known)
 	}
-	return "altered: " + known
+	if errors.As(wrong, &misplaced) {
+		return fmt.Sprintf("inserted: what stands here %v; %s", wrong, known)
+	}
+	what := "altered"
+	switch lines := int64(len(v.disk.lines)); {
+	case lines < v.disk.newest:
+		what = fmt.Sprintf("removed or altered (%d entries, %d checkpoints)", lines, v.disk.newest)
+	case lines > v.disk.newest:
+		what = fmt.Sprintf("inserted or altered (%d entries, %d checkpoints)", lines, v.disk.newest)
+	}
+	if wrong != nil {
+		known = wrong.Error() + "; " + known
+	}
+	return what + ": " + known
 }
 
 // find looks for the line behind line i that makes the tree of cp.

@@ -137,7 +137,7 @@ func (v *verification) covered(name string, m *message) (int64, *Problem) {
 		return 0, bad("vouch:checkpoint: %v; an entry that introduces its key may have been removed", err)
 	case cp.N > v.chain.size():
 		return 0, v.disk.problem(v.chain.size(), fmt.Sprintf(
-			"removed from the end: the signed list %s carries a checkpoint over %d entries, signed by %s", name, cp.N, cp.verifier))
+			"removed from the end: the signed list %s carries a checkpoint over %d entries, signed by key %s", name, cp.N, cp.key))
 	case cp.Tree != v.chain.treeAt(cp.N):
 		return 0, bad("vouch:checkpoint: the first %d entries are not those that were there when this list was signed", cp.N)
 	}
