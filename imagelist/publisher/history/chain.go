@@ -100,6 +100,8 @@ func (c *chain) add(line []byte) error {
 		return err
 	}
 	switch n := c.size(); {
+	case n == MaxEntries || c.bytes+int64(len(line)) >= MaxHistory:
+		return fmt.Errorf("more than %d entries or %d bytes", MaxEntries, MaxHistory)
 	case e.Index != n:
 		return &misplacedError{e.Index}
 	case e.Prev != c.prev():

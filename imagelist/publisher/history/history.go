@@ -39,11 +39,11 @@ const (
 	sbomDir        = "sbom"
 )
 
-// Limits of what is read. A history outside of them does not verify.
+// Limits. A history outside of them does not verify, and does not come about.
 const (
 	MaxLine    = 128 << 10 // bytes of one entry
-	MaxEntries = 1_000_000
-	MaxHistory = 512 << 20 // bytes of entries.jsonl
+	MaxEntries = 200_000
+	MaxHistory = 128 << 20 // bytes of entries.jsonl
 	MaxMessage = 16 << 20  // bytes of one signed list
 	MaxSBOM    = 64 << 20  // bytes of one software bill of materials
 )

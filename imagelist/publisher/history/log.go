@@ -63,7 +63,7 @@ func within(dir, path string) bool {
 // Size is the number of entries.
 func (l *Log) Size() int64 { return l.chain.size() }
 
-// Entries are the entries, oldest first.
+// Entries are the entries, oldest first. The caller does not change them.
 func (l *Log) Entries() Entries { return l.chain.entries }
 
 // Checkpoint is the newest signed checkpoint, for vouch:checkpoint of the next
@@ -153,7 +153,8 @@ func (l *Log) skip(size int64, entries []Entry) ([]Entry, error) {
 
 // complete sets what a caller leaves to Append.
 func (l *Log) complete(e Entry, index int64, key, prev string) Entry {
-	e.Index, e.Key, e.Prev, e.Time = index, key, prev, e.Time.UTC().Truncate(time.Second)
+	e.Index, e.Key, e.Prev = index, key, prev
+	e.Time, e.List.Expires, e.Image.BuiltAt = e.Time.UTC().Truncate(time.Second), e.List.Expires.UTC(), e.Image.BuiltAt.UTC()
 	if index == 0 {
 		e.List.Identifier = l.id
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"vouch/imagelist"
 )
@@ -50,7 +51,11 @@ type Problem struct {
 
 func (p Problem) String() string {
 	var b strings.Builder
-	b.WriteString(p.Where)
+	if strings.ContainsFunc(p.Where, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		fmt.Fprintf(&b, "%q", p.Where) // a file may have any name
+	} else {
+		b.WriteString(p.Where)
+	}
 	if p.Entry != nil {
 		fmt.Fprintf(&b, ": entry %d", *p.Entry)
 		if p.Kind != "" {

@@ -12,7 +12,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -76,7 +75,7 @@ func Check(raw []byte) (Document, error) {
 	case len(text) == 0:
 		return Document{}, found("an empty file")
 	case !utf8.Valid(text) || bytes.IndexByte(text, 0) >= 0:
-		return Document{}, found("no text (%s)", http.DetectContentType(raw))
+		return Document{}, found("no text: it begins with the bytes % x", raw[:min(len(raw), 8)])
 	case text[0] == '{' || text[0] == '[':
 		return checkJSON(text)
 	case text[0] == '<':

@@ -66,7 +66,7 @@ func TestE6_OthersAreRefused(t *testing.T) {
 	for name, c := range map[string]struct{ text, says string }{
 		"empty":           {" \n", "empty file"},
 		"image":           {"QFI\xfb\x00\x00\x00\x03", "no text"},
-		"gzip":            {"\x1f\x8b\x08\x00\x00", "application/x-gzip"},
+		"gzip":            {"\x1f\x8b\x08\x00\x00", "bytes 1f 8b 08"},
 		"prose":           {"Packages:\n bash 5.2\n", `text that begins with "Packages:"`},
 		"array":           {"[1]", "not a JSON object"},
 		"object":          {`{"b":1,"a":2}`, `["a" "b"]`},
