@@ -103,7 +103,7 @@ func (o *office) sign(version string) Entry {
 	e := o.entry(Sign)
 	e.List = List{Identifier: listID, Version: version, SHA512: sum512(raw), Expires: o.At.AddDate(0, 0, 28).Truncate(time.Second)}
 	cert := sha256.Sum256(o.Bob.Cert.Raw)
-	e.Signer = Signer{DN: "/CN=Bob", CA: "/CN=Example CA", SHA256: hex.EncodeToString(cert[:])}
+	e.Signer = Signer{DN: o.Bob.Endorser().DN, CA: o.Bob.Endorser().CA, SHA256: hex.EncodeToString(cert[:])}
 	return e
 }
 

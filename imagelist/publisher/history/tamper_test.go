@@ -248,6 +248,7 @@ func TestE6_SitesAreWitnesses(t *testing.T) {
 func TestE6_EntriesAgreeWithLists(t *testing.T) {
 	for name, lie := range map[string]func(*office, *Entry){
 		"version": func(_ *office, e *Entry) { e.List.Version = "9" },
+		"name":    func(o *office, e *Entry) { e.Signer.DN = o.Alice.Endorser().DN },
 		"signer":  func(_ *office, e *Entry) { e.Signer.SHA256 = strings.Repeat("0", 64) },
 	} {
 		o := working(t)

@@ -1,7 +1,6 @@
 package history
 
 import (
-	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/hex"
 	"fmt"
@@ -11,25 +10,6 @@ import (
 	"vouch/imagelist"
 	"vouch/imagelist/smime"
 )
-
-// message is a signed list, opened.
-type message struct {
-	list   *imagelist.List
-	signer string // SHA-256 of the certificate
-}
-
-func openMessage(raw []byte) (*message, error) {
-	opened, err := smime.Open(raw, smime.Options{})
-	if err != nil {
-		return nil, err
-	}
-	list, err := imagelist.Decode(opened.Content)
-	if err != nil {
-		return nil, err
-	}
-	sum := sha256.Sum256(opened.Signer.Raw)
-	return &message{list, hex.EncodeToString(sum[:])}, nil
-}
 
 // signed looks at every file in signed/, and at every entry that names one.
 func (v *verification) signed() (*Problem, error) {
@@ -85,7 +65,7 @@ func (v *verification) file(name string, raw []byte, digest string) *Problem {
 		v.report.Signed = append(v.report.Signed, SignedReport{File: name, Version: e.List.Version, Entry: &at})
 		return nil
 	}
-	m, err := openMessage(raw)
+	m, err := imagelist.ReadClaim(raw, smime.Options{})
 	if err != nil {
 		return &Problem{Where: name, Detail: fmt.Sprintf("SHA-512 %s is in no entry: altered, or put there; %v", digest, err)}
 	}
@@ -101,18 +81,20 @@ func (v *verification) file(name string, raw []byte, digest string) *Problem {
 		p.Where = name
 		return p
 	}
-	v.report.Signed = append(v.report.Signed, SignedReport{name, m.list.Version, m.signer, &at, size})
+	v.report.Signed = append(v.report.Signed, SignedReport{name, m.List.Version, m.Signer.SHA256, &at, size})
 	return nil
 }
 
 // agrees compares a message with the entry that records it.
-func (v *verification) agrees(at, size int64, m *message) string {
+func (v *verification) agrees(at, size int64, m *imagelist.Claim) string {
 	e := v.chain.entries[at]
 	switch {
-	case e.List.Version != m.list.Version:
-		return fmt.Sprintf("the list is version %.80q, the entry says %.80q", m.list.Version, e.List.Version)
-	case e.Signer.SHA256 != m.signer:
-		return fmt.Sprintf("signed by the certificate %s, the entry says %s", m.signer, e.Signer.SHA256)
+	case e.List.Version != m.List.Version:
+		return fmt.Sprintf("the list is version %.80q, the entry says %.80q", m.List.Version, e.List.Version)
+	case e.Signer.SHA256 != m.Signer.SHA256:
+		return fmt.Sprintf("signed by the certificate %s, the entry says %s", m.Signer.SHA256, e.Signer.SHA256)
+	case !imagelist.Names(m.Certificate, imagelist.Endorser{DN: e.Signer.DN, CA: e.Signer.CA}):
+		return fmt.Sprintf("signed by another than %.200q of %.200q, whom the entry names", e.Signer.DN, e.Signer.CA)
 	case size > at:
 		return fmt.Sprintf("its checkpoint counts %d entries, more than there were when it was signed", size)
 	}
@@ -121,17 +103,17 @@ func (v *verification) agrees(at, size int64, m *message) string {
 
 // covered checks the checkpoint within a list and returns its size, 0 if there
 // is none.
-func (v *verification) covered(name string, m *message) (int64, *Problem) {
+func (v *verification) covered(name string, m *imagelist.Claim) (int64, *Problem) {
 	bad := func(format string, args ...any) *Problem {
 		return &Problem{Where: name, Detail: fmt.Sprintf(format, args...)}
 	}
-	if m.list.Identifier != v.list() {
-		return 0, bad("list %q, not %q", string(m.list.Identifier), string(v.list()))
+	if m.List.Identifier != v.list() {
+		return 0, bad("list %q, not %q", string(m.List.Identifier), string(v.list()))
 	}
-	if m.list.Checkpoint == "" {
+	if m.List.Checkpoint == "" {
 		return 0, nil
 	}
-	cp, err := openCheckpoint(m.list.Checkpoint, v.chain.origin, v.chain.keys)
+	cp, err := openCheckpoint(m.List.Checkpoint, v.chain.origin, v.chain.keys)
 	switch {
 	case err != nil:
 		return 0, bad("vouch:checkpoint: %v; an entry that introduces its key may have been removed", err)
@@ -148,7 +130,7 @@ func (v *verification) covered(name string, m *message) (int64, *Problem) {
 // witness judges a list from elsewhere. It need not be recorded: the history
 // may be older than it.
 func (v *verification) witness(w Witness) *Problem {
-	m, err := openMessage(w.Message)
+	m, err := imagelist.ReadClaim(w.Message, smime.Options{})
 	if err != nil {
 		return &Problem{Where: w.Name, Detail: err.Error()}
 	}
@@ -156,7 +138,7 @@ func (v *verification) witness(w Witness) *Problem {
 	if problem != nil {
 		return problem
 	}
-	report := SignedReport{File: w.Name, Version: m.list.Version, Signer: m.signer, Checkpoint: size}
+	report := SignedReport{File: w.Name, Version: m.List.Version, Signer: m.Signer.SHA256, Checkpoint: size}
 	if at := v.recorded(sum512(w.Message)); at >= 0 {
 		report.Entry = &at
 	}
