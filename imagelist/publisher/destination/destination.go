@@ -49,7 +49,7 @@ type Destination interface {
 	// is none.
 	Read(ctx context.Context) (*Live, error)
 	// Replace puts content in the place of old (nil: of nothing), atomically,
-	// and durably as far as the server lets it. It returns a *ConflictError
+	// and durably as far as the server lets it. It returns a *Conflict
 	// when what is there is not old. Any other error is a *ReplaceError and
 	// says what is there now.
 	Replace(ctx context.Context, content []byte, old *Live) error
@@ -82,19 +82,19 @@ type Uploaded struct {
 	Verified bool
 }
 
-// A ConflictError says that what is there is not what the caller read:
+// A Conflict says that what is there is not what the caller read:
 // somebody else published.
-type ConflictError struct {
+type Conflict struct {
 	Dest string
 	Live *Live // what is there; nil is nothing
 }
 
-func (e *ConflictError) Error() string {
+func (e *Conflict) Error() string {
 	return fmt.Sprintf("%s: published by somebody else meanwhile: %s is live", e.Dest, e.Live.describe())
 }
 
 // Hint says what to do about it.
-func (e *ConflictError) Hint() string {
+func (e *Conflict) Hint() string {
 	return "look at what is live (publisher diff), then publish again"
 }
 
