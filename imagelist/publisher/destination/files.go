@@ -210,13 +210,15 @@ func failed(ctx context.Context, d Destination, content []byte, old *Live, err e
 	return &ReplaceError{Dest: d.String(), Live: liveness(live, readErr, content, old), Err: err}
 }
 
+const theNew = "the new list"
+
 // liveness says what live is to somebody who wanted content in the place of old.
 func liveness(live *Live, err error, content []byte, old *Live) string {
 	switch {
 	case err != nil:
 		return fmt.Sprintf("unknown: %v", err)
 	case live.same(&Live{Content: content}):
-		return "the new list"
+		return theNew
 	case live == nil:
 		return "no list"
 	case live.same(old):

@@ -95,8 +95,8 @@ func scpPlace(host, file string) (place, error) {
 			return place{}, refuse("no user before @", "write user@host:path, or host:path")
 		}
 	}
-	if strings.Contains(p.user, ":") {
-		return place{}, passwordRefused()
+	if at := strings.IndexByte(file, '@'); strings.Contains(p.user, ":") || at >= 0 && strings.Contains(file[at:], ":") {
+		return place{}, passwordRefused() // user:password@host:path
 	}
 	switch p.host {
 	case "http", "https", "sftp", "ssh", "file":
