@@ -11,15 +11,16 @@ import (
 // An import that breaks it fails here by name.
 func TestLayering(t *testing.T) {
 	forbidden := map[string][]string{
-		"vouch/imagelist":                      {"vouch/cache", "vouch/subscriber", "net/http", "os/exec", "database/"},
-		"vouch/imagelist/smime":                {"vouch/imagelist/trust", "vouch/cache", "vouch/subscriber", "net/http", "encoding/json", "os"},
-		"vouch/imagelist/trust":                {"vouch/imagelist/smime", "vouch/cache", "vouch/subscriber", "net/http", "os/exec"},
-		"vouch/imagelist/publisher/credential": {"vouch/cache", "vouch/subscriber", "vouch/cmd", "vouch/imagelist/listtest", "net", "encoding/json"},
-		"vouch/imagelist/verdict":              {"vouch/cache", "vouch/subscriber", "os", "net/http"},
-		"vouch/cache":                          {"vouch/imagelist", "vouch/subscriber", "net/http", "github.com/dgraph-io"},
-		"vouch/subscriber/fetch":               {"vouch/cache", "vouch/imagelist/smime", "vouch/imagelist/trust", "vouch/subscriber/event", "vouch/subscriber/metadata"},
-		"vouch/subscriber/event":               {"vouch/cache", "vouch/imagelist", "vouch/subscriber/fetch", "vouch/subscriber/metadata", "net/http"},
-		"vouch/subscriber":                     {"vouch/imagelist/listtest", "vouch/cache/cachetest", "github.com/urfave"},
+		"vouch/imagelist":                       {"vouch/cache", "vouch/subscriber", "net/http", "os/exec", "database/"},
+		"vouch/imagelist/smime":                 {"vouch/imagelist/trust", "vouch/cache", "vouch/subscriber", "net/http", "encoding/json", "os"},
+		"vouch/imagelist/trust":                 {"vouch/imagelist/smime", "vouch/cache", "vouch/subscriber", "net/http", "os/exec"},
+		"vouch/imagelist/publisher/credential":  {"vouch/cache", "vouch/subscriber", "vouch/cmd", "vouch/imagelist/listtest", "net", "encoding/json"},
+		"vouch/imagelist/publisher/destination": {"vouch/cache", "vouch/imagelist", "vouch/subscriber", "vouch/cmd"},
+		"vouch/imagelist/verdict":               {"vouch/cache", "vouch/subscriber", "os", "net/http"},
+		"vouch/cache":                           {"vouch/imagelist", "vouch/subscriber", "net/http", "github.com/dgraph-io"},
+		"vouch/subscriber/fetch":                {"vouch/cache", "vouch/imagelist/smime", "vouch/imagelist/trust", "vouch/subscriber/event", "vouch/subscriber/metadata"},
+		"vouch/subscriber/event":                {"vouch/cache", "vouch/imagelist", "vouch/subscriber/fetch", "vouch/subscriber/metadata", "net/http"},
+		"vouch/subscriber":                      {"vouch/imagelist/listtest", "vouch/cache/cachetest", "github.com/urfave"},
 	}
 	for pkg, bad := range forbidden {
 		for _, imp := range imports(t, pkg) {
@@ -39,6 +40,7 @@ func TestLayering_OneImporter(t *testing.T) {
 		"go.mozilla.org/pkcs7":               "vouch/imagelist/smime",
 		"software.sslmate.com/src/go-pkcs12": "vouch/imagelist/publisher/credential",
 		"github.com/dgraph-io/badger/v4":     "vouch/subscriber/metadata",
+		"github.com/pkg/sftp":                "vouch/imagelist/publisher/destination",
 		"github.com/urfave/cli/v2":           "vouch/cmd/vouch",
 		"github.com/vbauerster/mpb/v8":       "vouch/cmd/vouch",
 		"vouch/subscriber/metadata":          "vouch/subscriber",
