@@ -10,6 +10,9 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
+
+	"github.com/pkg/sftp"
 )
 
 // A tree is the directory of a list: on this machine, or behind SFTP. Names
@@ -41,6 +44,23 @@ type file interface {
 // noDirectory is a destination whose directory is not there.
 func noDirectory(err error) error {
 	return hint("create the directory first; nothing was created", err)
+}
+
+// advise adds what a person can do, to errors that have no hint yet.
+func advise(err error) error {
+	var has interface{ Hint() string }
+	var status *sftp.StatusError
+	switch {
+	case err == nil || errors.As(err, &has):
+		return err
+	case errors.Is(err, fs.ErrPermission):
+		return hint("the account that publishes needs write permission on the directory", err)
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return hint("make room there, then do it again; nothing that was there is harmed", err)
+	case errors.As(err, &status) && status.FxCode() == sftp.ErrSSHFxFailure:
+		return hint("SFTP says no more than failure: is the disk full, or the quota used up?", err)
+	}
+	return err
 }
 
 // readList returns the list name in t, or nil.
@@ -90,6 +110,9 @@ func regular(fi fs.FileInfo) error {
 // leaves the old list and a temporary file, which the next call removes;
 // killed after it, the new list.
 func replaceList(ctx context.Context, t tree, dest, name string, content []byte, old *Live) error {
+	if len(content) > MaxList {
+		return fmt.Errorf("list of %d bytes: at most %d", len(content), MaxList)
+	}
 	unlock, err := t.lock(ctx, name)
 	if err != nil {
 		return err
@@ -150,10 +173,10 @@ func wrap(what string, err error) error {
 }
 
 // writeBeside makes a durable file of content beside name.
-func writeBeside(t tree, name string, content []byte, mode fs.FileMode) (tmp string, err error) {
+func writeBeside(t tree, name string, content []byte, mode fs.FileMode) (_ string, err error) {
 	var random [8]byte
 	rand.Read(random[:])
-	tmp = "." + name + "." + hex.EncodeToString(random[:]) + ".tmp"
+	tmp := "." + name + "." + hex.EncodeToString(random[:]) + ".tmp"
 	f, err := t.open(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL)
 	if err != nil {
 		return "", fmt.Errorf("create beside: %w", err)

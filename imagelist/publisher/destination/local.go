@@ -50,7 +50,7 @@ func (l *local) Close() error   { return l.dir.root.Close() }
 func (l *local) Read(context.Context) (*Live, error) {
 	live, _, err := readList(l.dir, l.name)
 	if err != nil {
-		return nil, fmt.Errorf("%s: read: %w", l, err)
+		return nil, fmt.Errorf("%s: read: %w", l, advise(err))
 	}
 	return live, nil
 }
@@ -61,7 +61,7 @@ func (l *local) Replace(ctx context.Context, content []byte, old *Live) error {
 		err = served(ctx, l, content)
 	}
 	if err != nil {
-		return failed(ctx, l, content, old, err)
+		return failed(ctx, l, content, old, advise(err))
 	}
 	return nil
 }
@@ -69,7 +69,7 @@ func (l *local) Replace(ctx context.Context, content []byte, old *Live) error {
 // Upload hashes the file, lets the kernel copy it, and hashes the copy.
 func (l *local) Upload(ctx context.Context, name, path string, progress Progress) (Uploaded, error) {
 	done, err := uploadInto(ctx, l.dir, l.name, name, path, true, l.o, progress)
-	return done, wrap(l.path+": upload", err)
+	return done, wrap(l.path+": upload", advise(err))
 }
 
 // localDir is a directory of this machine; os.Root keeps every name inside.

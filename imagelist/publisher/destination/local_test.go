@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -99,4 +100,29 @@ func TestUpload_Source(t *testing.T) {
 	if err == nil || isFile(filepath.Join(dir, "i")) {
 		t.Errorf("a file that changed was uploaded: %v", err)
 	}
+}
+
+// F-03: a full disk fails the publication; the old list stays, nothing else does.
+func TestF03_LocalFull(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("mounting takes root")
+	}
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skipf("tmpfs: %v", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(dir, 0) })
+	d := open(t, filepath.Join(dir, "l"), Options{})
+	t.Cleanup(func() { d.Close() })
+	live := mustReplace(t, d, "old", nil)
+	var failed *ReplaceError
+	var h interface{ Hint() string }
+	err := d.Replace(context.Background(), make([]byte, 2<<20), live)
+	if !errors.As(err, &failed) || !strings.HasPrefix(failed.Live, "the old list") || !errors.As(err, &h) || !strings.Contains(h.Hint(), "make room") {
+		t.Errorf("%v", err)
+	}
+	if got := names(t, dir); len(got) != 1 {
+		t.Errorf("left behind: %q", got)
+	}
+	d.Close()
 }

@@ -75,7 +75,7 @@ func (r *remote) do(ctx context.Context, fn func(remoteDir) error) error {
 		err = s.explain(ctx, err)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", r, err)
+		return fmt.Errorf("%s: %w", r, advise(err))
 	}
 	return nil
 }

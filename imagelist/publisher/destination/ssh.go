@@ -74,7 +74,8 @@ func dial(ctx context.Context, command []string, p place) (*session, error) {
 	stop := context.AfterFunc(ctx, s.kill)
 	defer stop()
 	if s.Client, err = sftp.NewClientPipe(out, in, sftp.UseConcurrentWrites(true)); err != nil {
-		s.kill()
+		timer := time.AfterFunc(2*time.Second, s.kill) // usually it has ended by itself, and its status says why
+		defer timer.Stop()
 		s.wait()
 		return nil, s.explain(ctx, err)
 	}
