@@ -25,9 +25,9 @@ func TestFetch(t *testing.T) {
 		}
 		io.WriteString(w, "the list")
 	})
-	mux.Handle("/once", http.RedirectHandler("/list", 302))
-	mux.Handle("/loop", http.RedirectHandler("/loop", 302))
-	mux.Handle("/secret", http.RedirectHandler("http://a:canary@127.0.0.1/", 302))
+	mux.Handle("/once", http.RedirectHandler("/list", http.StatusFound))
+	mux.Handle("/loop", http.RedirectHandler("/loop", http.StatusFound))
+	mux.Handle("/secret", http.RedirectHandler("http://a:canary@127.0.0.1/", http.StatusFound))
 	for _, path := range []string{"/list", "/once"} {
 		if b, err := Fetch(ctx, s.URL+path, 8, Options{TokenFile: "/nonexistent"}); err != nil || string(b) != "the list" {
 			t.Errorf("%s: %q, %v", path, b, err)
@@ -54,7 +54,7 @@ func TestT31_TLS(t *testing.T) {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.URL.Path == "/down":
-			http.Redirect(w, r, "http://127.0.0.1:1/", 302)
+			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound)
 		case r.URL.Path == "/me" && len(r.TLS.PeerCertificates) == 0:
 			w.WriteHeader(401)
 		default:
