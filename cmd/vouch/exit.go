@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"vouch/imagelist/publisher"
 	"vouch/subscriber"
 	"vouch/subscriber/event"
 )
@@ -78,6 +79,8 @@ func exitCode(err error) int {
 		refuse *refusal
 		config configErrors
 		locked *subscriber.LockedError
+		work   *publisher.LockedError
+		place  *publisher.NotPublishedError
 	)
 	switch {
 	case err == nil:
@@ -87,8 +90,10 @@ func exitCode(err error) int {
 	case errors.As(err, &usage), errors.As(err, &refuse), errors.As(err, &config),
 		errors.Is(err, subscriber.ErrStorage), errors.Is(err, subscriber.ErrUsage):
 		return exitUsage
-	case errors.As(err, &locked):
+	case errors.As(err, &locked), errors.As(err, &work):
 		return exitOwned
+	case errors.As(err, &place):
+		return exitRefused
 	}
 	return exitFailure
 }
@@ -102,7 +107,8 @@ func hint(err error) string {
 	return subscriber.Hint(err)
 }
 
-// errorDocument is vouch/error/v1: exits 1, 2 and 4 with --output json.
+// errorDocument is vouch/error/v1: exits 1, 2 and 4 with --output json, and 3
+// when a list could not be published.
 type errorDocument struct {
 	Schema string `json:"schema"`
 	Error  string `json:"error"`

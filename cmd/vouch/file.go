@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -10,17 +11,29 @@ import (
 // writeFileNew creates a file with its content, whole or not at all, and
 // refuses to replace one.
 func writeFileNew(path string, content []byte) error {
-	return writeFile(path, content, func(tmp string) error { return os.Link(tmp, path) })
+	return writeFile(path, whole(content), func(tmp string) error { return os.Link(tmp, path) })
 }
 
 // writeFileOver creates or replaces a file, whole or not at all.
 func writeFileOver(path string, content []byte) error {
-	return writeFile(path, content, func(tmp string) error { return os.Rename(tmp, path) })
+	return writeFileBy(path, whole(content))
 }
 
-// writeFile writes content to a temporary file beside path, durably, and gives
+// writeFileBy is writeFileOver for content that is written bit by bit.
+func writeFileBy(path string, write func(io.Writer) error) error {
+	return writeFile(path, write, func(tmp string) error { return os.Rename(tmp, path) })
+}
+
+func whole(content []byte) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(content)
+		return err
+	}
+}
+
+// writeFile writes to a temporary file beside path, durably, and gives
 // it its name by place. Readers see no file, or all of it.
-func writeFile(path string, content []byte, place func(tmp string) error) error {
+func writeFile(path string, write func(io.Writer) error, place func(tmp string) error) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -30,8 +43,7 @@ func writeFile(path string, content []byte, place func(tmp string) error) error 
 		return err
 	}
 	defer os.Remove(f.Name()) // gone already when it was renamed
-	_, err = f.Write(content)
-	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
+	err = errors.Join(write(f), f.Chmod(0o644), f.Sync(), f.Close())
 	if err == nil {
 		err = place(f.Name())
 	}
