@@ -163,6 +163,14 @@ func badInput(err error) error {
 	return err
 }
 
+// checkPublic refuses an address that subscribers could not or must not read.
+func checkPublic(uri string) error {
+	if what, _ := checkURL(uri); what != "" {
+		return &refusal{"--uri: " + what, "the address is in the signed list, for everybody to read: http or https, without user name and password"}
+	}
+	return nil
+}
+
 // isDir says whether there is a directory of this name.
 func isDir(path string) bool {
 	info, err := os.Stat(path)

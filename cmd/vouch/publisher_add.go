@@ -133,8 +133,8 @@ func (s *session) addition(c *cli.Context) (publisher.Addition, error) {
 	if err := need(c, required...); err != nil {
 		return a, err
 	}
-	if what, fix := checkURL(a.URI); what != "" {
-		return a, &refusal{"--uri: " + what, fix}
+	if err := checkPublic(a.URI); err != nil {
+		return a, err
 	}
 	if a.Replace != "" && a.Identifier != "" {
 		return a, usage(c, "--replace keeps the identifier: no --identifier")
@@ -189,30 +189,16 @@ func (s *session) materials(c *cli.Context) (*publisher.SBOM, error) {
 	case file == "":
 		return nil, nil
 	}
-	content, err := readBounded(file, sbom.MaxSize)
+	f, err := os.Open(file)
 	if err != nil {
-		return nil, &refusal{"--sbom: " + err.Error(), "a CycloneDX or SPDX document"}
+		return nil, badInput(err)
 	}
-	kind, err := sbom.Check(content)
+	defer f.Close()
+	content, kind, err := sbom.Read(f)
 	if err != nil {
-		return nil, &refusal{quoted(file) + ": " + err.Error(), "a CycloneDX or SPDX document, as syft, trivy or cyclonedx tools write it"}
+		return nil, &refusal{quoted(file) + ": " + err.Error(), hint(err)}
 	}
 	return &publisher.SBOM{Content: content, Format: kind.String(), Extension: kind.Ext()}, nil
-}
-
-// readBounded reads a file of at most so many bytes.
-func readBounded(file string, most int64) ([]byte, error) {
-	info, err := os.Stat(file)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: not a regular file", quoted(file))
-	}
-	if info.Size() > most {
-		return nil, fmt.Errorf("%s: larger than %s", quoted(file), bytesText(most))
-	}
-	return os.ReadFile(file)
 }
 
 // measure hashes the file, with a bar on a terminal.
@@ -264,12 +250,12 @@ func (s *session) added(a *publisher.Addition, done *publisher.Added) error {
 	if done.Replaced != nil {
 		doc.Replaces = done.Replaced.Version
 	}
-	for i, w := range doc.Warnings {
-		if _, key, ok := strings.Cut(w, "unknown key "); ok {
-			if near := nearest(strings.Trim(strings.SplitN(key, ":  ", 2)[0], `"`), imagelist.KnownKeys()); near != "" {
-				doc.Warnings[i] += "; did you mean " + near + "?"
-			}
+	for _, key := range done.Unknown {
+		w := "unknown key " + quoted(key) + ": kept, and passed on to subscribers"
+		if near := nearest(key, imagelist.KnownKeys()); near != "" {
+			w += "; did you mean " + near + "?"
 		}
+		doc.Warnings = append(doc.Warnings, w)
 	}
 	return s.result(doc, func() error {
 		s.warnings(doc.Warnings)

@@ -65,8 +65,8 @@ func (s *session) initWorkspace(c *cli.Context) error {
 	if err := need(c, "uri", "title"); err != nil {
 		return err
 	}
-	if what, fix := checkURL(c.String("uri")); what != "" {
-		return &refusal{"--uri: " + what, fix}
+	if err := checkPublic(c.String("uri")); err != nil {
+		return err
 	}
 	who, err := s.namedPerson(c)
 	if err != nil {

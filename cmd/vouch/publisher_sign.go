@@ -178,7 +178,11 @@ func (s *session) signer(c *cli.Context, w *publisher.Workspace) (*signer, error
 	key := &signer{known: &credential.Credential{}, local: w.Local}
 	if command := c.String("exec"); command != "" {
 		key.how = func(ctx context.Context, content []byte) ([]byte, error) {
-			return credential.Exec(ctx, command, content, s.err)
+			message, err := credential.Exec(ctx, command, content, s.err)
+			if err != nil && ctx.Err() == nil && hint(err) == "" {
+				return nil, &refusal{err.Error(), "nothing was signed; run the command by hand on what sign --prepare writes"}
+			}
+			return message, err
 		}
 		if c.IsSet("cert") {
 			cert, chain, err := credential.Certificate(c.String("cert"))

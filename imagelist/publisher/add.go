@@ -44,6 +44,7 @@ type SBOM struct {
 type Added struct {
 	Image    imagelist.Image
 	Replaced *imagelist.Image // nil for a new one
+	Unknown  []string         // keys that neither the format nor a list in the wild has: kept
 	Warnings []string
 }
 
@@ -114,7 +115,7 @@ func (a *Addition) describe(i *imagelist.Image, done *Added) error {
 			return &Error{Err: err, Fix: "see vouch publisher add --help"}
 		}
 		if !known {
-			done.warn("unknown key %q: kept, and passed on to subscribers", kv.Key)
+			done.Unknown = append(done.Unknown, kv.Key)
 		}
 		said = said || kv.Key == "hv:format"
 	}

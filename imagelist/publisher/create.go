@@ -161,7 +161,7 @@ func create(ctx context.Context, dir string, l *imagelist.List, who Who, o Optio
 	}
 	c, err := begin(w)
 	if err == nil {
-		err = writeFile(w.path(ignoreFile), []byte(pendingDir+"\n"+lockFile+"\n"+localFile+"\n.new-*\n"))
+		err = w.forVersionControl()
 	}
 	if err == nil {
 		c.Draft, c.Settings = text, &w.Settings
@@ -172,6 +172,15 @@ func create(ctx context.Context, dir string, l *imagelist.List, who Who, o Optio
 		return nil, err
 	}
 	return w, nil
+}
+
+// forVersionControl tells git what not to keep, and to leave every byte as it
+// is: other line ends would break signatures and history.
+func (w *Workspace) forVersionControl() error {
+	return errors.Join(
+		writeFile(w.path(ignoreFile), []byte(pendingDir+"\n"+lockFile+"\n"+localFile+"\n.new-*\n")),
+		writeFile(w.path(attributesFile), []byte("* -text\n")),
+	)
 }
 
 // vacant refuses a directory that holds a workspace or part of one.

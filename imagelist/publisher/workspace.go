@@ -27,6 +27,8 @@ const (
 	pendingDir   = ".pending"
 	lockFile     = ".lock"
 	ignoreFile   = ".gitignore"
+
+	attributesFile = ".gitattributes"
 )
 
 // DefaultLifetime is how long a list is good for if nobody says otherwise.
