@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -77,11 +76,9 @@ type signedDocument struct {
 
 // signer is what makes a signature: the certificate the list must name, and how.
 type signer struct {
-	cert   *cli.Context
-	known  *credential.Credential // Certificate nil when only the command knows it
-	how    func(ctx context.Context, content []byte) ([]byte, error)
-	local  publisher.Local // to be remembered
-	client *tls.Certificate
+	known *credential.Credential // Certificate nil when only the command knows it
+	how   func(ctx context.Context, content []byte) ([]byte, error)
+	local publisher.Local // to be remembered
 }
 
 func (s *session) sign(c *cli.Context) error {
