@@ -151,7 +151,7 @@ func readFlag(in *cryptobyte.String, flag *bool, n uint8) bool {
 // are compared with nothing, so that the CRL then speaks about no certificate.
 func pointURIs(point cryptobyte.String) []string {
 	var full cryptobyte.String
-	if !point.ReadASN1(&full, context(0).Constructed()) {
+	if !point.ReadASN1(&full, context(0).Constructed()) || !point.Empty() {
 		return nil
 	}
 	var uris []string
