@@ -61,15 +61,12 @@ func readAttributes(raw asn1.RawValue) (*attributes, error) {
 	return a, nil
 }
 
-// parseAttributes reads a SET OF Attribute in which no type occurs twice.
+// parseAttributes reads one element, a SET OF Attribute in which no type occurs
+// twice.
 func parseAttributes(der []byte) ([]attribute, error) {
 	var list []attribute
-	rest, err := asn1.UnmarshalWithParams(der, &list, "set")
-	if err != nil {
+	if _, err := asn1.UnmarshalWithParams(der, &list, "set"); err != nil {
 		return nil, err
-	}
-	if len(rest) > 0 {
-		return nil, errTrailing
 	}
 	seen := make(map[string]bool, len(list))
 	for _, a := range list {
