@@ -49,14 +49,15 @@ func TestReadme_Verdicts(t *testing.T) {
 	}
 }
 
-// verdictCodes reads the codes from the source: constants cannot be listed.
-func verdictCodes(t *testing.T) []verdict.Code {
+// verdictCodes reads the codes and the names of their constants from the source:
+// constants cannot be listed.
+func verdictCodes(t *testing.T) map[string]verdict.Code {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "../../imagelist/verdict/verdict.go", nil, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var codes []verdict.Code
+	codes := map[string]verdict.Code{}
 	ast.Inspect(file, func(n ast.Node) bool {
 		spec, ok := n.(*ast.ValueSpec)
 		if !ok {
@@ -67,7 +68,7 @@ func verdictCodes(t *testing.T) []verdict.Code {
 			if err != nil {
 				t.Fatal(err)
 			}
-			codes = append(codes, verdict.Code(text))
+			codes[spec.Names[0].Name] = verdict.Code(text)
 		}
 		return false
 	})
