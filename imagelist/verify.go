@@ -93,10 +93,7 @@ func Verify(raw []byte, anchors *trust.Store, at time.Time, q Question) (*Verifi
 // *Verified and Explanation.Rejection is nil.
 func Examine(raw []byte, anchors *trust.Store, at time.Time, q Question) (*Verified, *Explanation) {
 	x := &examination{question: q, at: at, told: &Explanation{At: at}}
-	v, err := x.run(raw, anchors)
-	if err != nil {
-		x.told.Rejection = err
-		return nil, x.told
-	}
+	var v *Verified
+	v, x.told.Rejection = x.run(raw, anchors)
 	return v, x.told
 }

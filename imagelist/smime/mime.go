@@ -141,7 +141,7 @@ func readHeader(b []byte) (h header, body []byte, ok bool) {
 	var ignored field
 	current := &ignored // what a folded line continues
 	for rest := b; ; {
-		line, after, more := bytes.Cut(rest, []byte{'\n'})
+		line, after, _ := bytes.Cut(rest, []byte{'\n'})
 		if len(b)-len(rest)+len(line) > MaxHeader {
 			return h, nil, false
 		}
@@ -156,9 +156,6 @@ func readHeader(b []byte) (h header, body []byte, ok bool) {
 			current.count++
 		}
 		current.text = append(append(current.text, ' '), line...)
-		if !more {
-			return h, nil, true
-		}
 		rest = after
 	}
 }

@@ -128,10 +128,8 @@ func parseCRL(der []byte) (*crl, error) {
 func (c *crl) parseTBS(tbs, outerAlgorithm cryptobyte.String) error {
 	var in, innerAlgorithm, issuer cryptobyte.String
 	version := 0
-	if !tbs.ReadASN1(&in, cbasn1.SEQUENCE) {
-		return errNotCRL
-	}
-	if in.PeekASN1Tag(cbasn1.INTEGER) && !in.ReadASN1Integer(&version) || version < 0 || version > 1 {
+	if !tbs.ReadASN1(&in, cbasn1.SEQUENCE) ||
+		in.PeekASN1Tag(cbasn1.INTEGER) && !in.ReadASN1Integer(&version) || version < 0 || version > 1 {
 		return fmt.Errorf("%w: version", errNotCRL)
 	}
 	if !in.ReadASN1Element(&innerAlgorithm, cbasn1.SEQUENCE) || !in.ReadASN1Element(&issuer, cbasn1.SEQUENCE) {
@@ -152,16 +150,14 @@ func (c *crl) parseTBS(tbs, outerAlgorithm cryptobyte.String) error {
 
 // parseBody reads the entries and the extensions.
 func (c *crl) parseBody(in cryptobyte.String, version int) error {
-	if in.PeekASN1Tag(cbasn1.SEQUENCE) && !in.ReadASN1(&c.entries, cbasn1.SEQUENCE) {
-		return fmt.Errorf("%w: entries", errNotCRL)
+	var wrapped, extensions cryptobyte.String
+	var some, present bool
+	if !in.ReadOptionalASN1(&c.entries, &some, cbasn1.SEQUENCE) ||
+		!in.ReadOptionalASN1(&wrapped, &present, context(0).Constructed()) || !in.Empty() {
+		return errNotCRL
 	}
 	if err := c.index(version); err != nil {
 		return err
-	}
-	var wrapped, extensions cryptobyte.String
-	var present bool
-	if !in.ReadOptionalASN1(&wrapped, &present, cbasn1.Tag(0).Constructed().ContextSpecific()) || !in.Empty() {
-		return errNotCRL
 	}
 	if !present {
 		return nil

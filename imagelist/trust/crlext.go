@@ -140,11 +140,9 @@ func (c *crl) distribution(value cryptobyte.String) error {
 func readFlag(in *cryptobyte.String, flag *bool, n uint8) bool {
 	var value cryptobyte.String
 	var present bool
-	if !in.ReadOptionalASN1(&value, &present, context(n)) {
-		return false
-	}
+	ok := in.ReadOptionalASN1(&value, &present, context(n))
 	*flag = present && len(value) == 1 && value[0] != 0
-	return !present || len(value) == 1
+	return ok && (!present || len(value) == 1)
 }
 
 // pointURIs are the URIs of a DistributionPointName; names of another sort
