@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"vouch/imagelist"
+	"vouch/imagelist/verdict"
+	"vouch/testdata/cases/judge"
 )
 
 // TestDecode_EachByteCutOrReplaced bends a list at every place: what is no JSON
@@ -32,6 +34,53 @@ func TestDecode_EachByteCutOrReplaced(t *testing.T) {
 			if err != nil && l != nil {
 				t.Errorf("%q instead of %q at %d: a list and %v", other, text[i], i, err)
 			}
+		}
+	}
+}
+
+// TestDecode_FaultAnywhere: what JSON allows and format.md does not is the
+// reason, wherever it stands.
+func TestDecode_FaultAnywhere(t *testing.T) {
+	text := listOf(head+`,"x:y":[{"a":"1"}],"ad:vo":"v","vouch:revoked":[{"dc:identifier":"old","hv:version":"2","sl:checksum:sha512":"`+
+		digestA+`","date":"2026-11-01T00:00:00Z","reason":"r"}]`, entry)
+	for i := range text {
+		if strings.HasPrefix(text[i:], `":"`) {
+			refused(t, text[:i+3]+`\u0000`+text[i+3:], "U+0000 in a string")
+		}
+		if strings.HasPrefix(text[i:], `,"`) {
+			refused(t, text[:i+2]+`\u0000`+text[i+2:], "U+0000 in a string")
+		}
+	}
+}
+
+// TestCases_Reasons: the account of a refused case ends in the one reason, at
+// the gate that it belongs to.
+func TestCases_Reasons(t *testing.T) {
+	gate := map[verdict.Code]string{verdict.NotSigned: "envelope", verdict.MalformedEnvelope: "envelope", verdict.Signature: "signature",
+		verdict.UnsupportedAlgorithm: "", verdict.WeakAlgorithm: "", verdict.MultipleSigners: "signature", verdict.Untrusted: "chain",
+		verdict.CertExpired: "validity", verdict.CertNotYetValid: "validity", verdict.KeyUsage: "key-usage",
+		verdict.ProxyCertificate: "proxy", verdict.SigningPolicy: "signing-policy", verdict.Revoked: "crl", verdict.CRLMissing: "crl",
+		verdict.CRLStale: "crl", verdict.MalformedList: "list", verdict.EndorserMismatch: "endorser", verdict.NotAuthorised: "authorised"}
+	var anchors judge.Anchors
+	for _, c := range readCases(t) {
+		store, err := anchors.Load(c.TrustPath())
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, told := imagelist.Examine(c.Message, store, c.At, judge.Question(c))
+		if (v == nil) != (told.Rejection != nil) {
+			t.Fatalf("%s: %v and %v", c.ID, v, told.Rejection)
+		}
+		last := told.Checks[len(told.Checks)-1]
+		if v != nil {
+			if !last.OK {
+				t.Errorf("%s: accepted, and %+v", c.ID, last)
+			}
+			continue
+		}
+		want := gate[told.Rejection.Code]
+		if last.OK || last.Detail != told.Rejection.Detail || want != "" && last.Name != want {
+			t.Errorf("%s: %v, and the last check is %+v", c.ID, told.Rejection, last)
 		}
 	}
 }

@@ -229,7 +229,7 @@ func TestMatchesExactly(t *testing.T) {
 func TestAmbiguous(t *testing.T) {
 	for text, want := range map[string]bool{
 		"CN:u=host/ce.example.org": false, "CN:u=x/CN=evil": true, "CN:b=x/CN=evil": true, "CN:u=x/1.2.3=y": true,
-		"O:u=a/b, CN:u=c": false, "CN:u=a\\\\xC3": true, "CN:u=J\\u00f6rg": false, "CN:u=http://x/?a=b": false,
+		"O:u=a/b, CN:u=c": false, "CN:u=a\\\\xC3": true, "CN:u=J\\u00f6rg": false, "CN:u=x/CN=evil\\xff": true, "CN:n=x/CN=evil": true, "CN:u=http://x/?a=b": false,
 	} {
 		if Ambiguous(rawName(t, text)) != want {
 			t.Errorf("%s: %v", text, !want)
