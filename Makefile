@@ -5,9 +5,10 @@ BIN   := bin/vouch
 PREFIX ?= /usr/local
 TESTFLAGS ?=
 FUZZTIME ?= 20s
+JUDGES := ./imagelist ./imagelist/smime ./imagelist/trust ./imagelist/verdict
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help build test race lint fuzz bench demo cases check install tools clean
+.PHONY: help build test race lint fuzz bench demo cases cover mutants check install tools clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -44,6 +45,14 @@ demo: build ## the main job end to end in a temporary directory, and shown
 cases: ## check and print the body of cases; CMD='prog {dir} {at} {file}' runs another program over it
 	VOUCH_ALL_CASES=1 $(GO) test -count=1 -run '^TestCases' ./imagelist
 	$(GO) run ./testdata/cases/table $(CMD)
+
+cover: ## statements of what judges that its own tests reach; fails under 95 %
+	@set -e; out=$$(mktemp); trap 'rm -f "$$out"' EXIT; \
+	  $(GO) test -count=1 -coverprofile="$$out" -coverpkg="$$(echo $(JUDGES) | tr ' ' ,)" $(JUDGES); \
+	  $(GO) tool cover -func="$$out" | awk '$$3 != "100.0%" { print } END { exit $$3 + 0 < 95 }'
+
+mutants: ## delete each return of a refusal where it is judged and see a test fail; ARGS='-sample 8' tries one of eight
+	nice -n 10 $(GO) run ./testdata/mutants $(ARGS)
 
 check: lint test race ## everything that must hold before a change lands
 
