@@ -3,7 +3,9 @@ package main
 import (
 	"fmt"
 	"maps"
+	"path"
 	"slices"
+	"strings"
 )
 
 // tally counts the mutants of one package.
@@ -77,11 +79,16 @@ func (o outcome) tell(verbose bool) {
 	}
 }
 
-// unknownNames are the names of known.go that no mutant has.
+// unknownNames are the names of known.go that no mutant of these packages has.
 func unknownNames(all []mutant) []string {
+	packages, names := map[string]bool{}, map[string]bool{}
+	for _, m := range all {
+		packages[path.Dir(strings.Fields(m.name)[0])] = true
+		names[m.name] = true
+	}
 	var stale []string
 	for _, name := range slices.Sorted(maps.Keys(survivors)) {
-		if !slices.ContainsFunc(all, func(m mutant) bool { return m.name == name }) {
+		if packages[path.Dir(strings.Fields(name)[0])] && !names[name] {
 			stale = append(stale, name)
 		}
 	}
