@@ -169,7 +169,7 @@ func pattern(tests []string) string {
 
 // patience is how much processor time tests may take: some mutants never end.
 func (b *binary) patience(tests []string) time.Duration {
-	wait := 20 * time.Second
+	wait := 5 * time.Second
 	for _, test := range tests {
 		wait += 3 * b.took[test]
 	}
