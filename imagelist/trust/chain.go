@@ -92,11 +92,16 @@ func (q *question) explain(signer *x509.Certificate, extra []*x509.Certificate, 
 // diagnose looks for what is wrong with a path, in the order of the codes.
 func (q *question) diagnose(path []*x509.Certificate) *examined {
 	e := &examined{}
-	for _, c := range path[:len(path)-1] {
-		if weakSignature(c) && e.refuse(checkAlgorithm, verdict.Reject(verdict.WeakAlgorithm,
-			"the certificate of %s is signed with %s", q.store.describe(c), c.SignatureAlgorithm)) {
-			return e
-		}
+	below := path[:len(path)-1]
+	if i := slices.IndexFunc(below, weakSignature); i >= 0 {
+		e.refuse(checkAlgorithm, verdict.Reject(verdict.WeakAlgorithm,
+			"the certificate of %s is signed with %s", q.store.describe(below[i]), below[i].SignatureAlgorithm))
+		return e
+	}
+	if i := slices.IndexFunc(below, foreignSignature); i >= 0 {
+		e.refuse(checkAlgorithm, verdict.Reject(verdict.UnsupportedAlgorithm,
+			"the certificate of %s is signed in a way that is not supported", q.store.describe(below[i])))
+		return e
 	}
 	e.pass(checkAlgorithm, "%s, %s", path[0].SignatureAlgorithm, keyOf(path[0]))
 	e.pass(checkChain, "%s", q.store.describeChain(path))
@@ -170,7 +175,7 @@ func (w *walk) from(path []*x509.Certificate) {
 		if w.proofs++; w.proofs > maxProofs {
 			return
 		}
-		if signedBy(last, issuer) {
+		if foreignSignature(last) || signedBy(last, issuer) {
 			w.from(append(path, issuer))
 		}
 	}
