@@ -185,7 +185,7 @@ func (q *question) crls(e *examined) bool {
 		return false
 	}
 	for i := range len(e.result.Chain) - 1 {
-		a := q.revocation(e.result.Chain[i], e.result.Chain[i+1])
+		a := q.revocation(e.result.Chain[i], e.result.Chain[i+1:])
 		e.result.Warnings = append(e.result.Warnings, a.warnings...)
 		switch {
 		case a.refusal != nil:
