@@ -80,7 +80,7 @@ func (p *nameRules) statement(line string, before int) error {
 		return err
 	}
 	p.rules = append(p.rules, rule{line: p.start, issuer: m[1], self: m[1] == "",
-		deny: strings.EqualFold(m[2], "DENY"), matches: matches})
+		deny: strings.EqualFold(m[2], "DENY"), pattern: m[3], matches: matches})
 	return nil
 }
 

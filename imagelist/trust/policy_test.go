@@ -342,13 +342,13 @@ func fuzzPolicy(t *testing.T, parse policyParser, data []byte, text string) {
 	}
 	issuer := dn(t, "C=X", "CN=CA")
 	who := subject{dn: text, permits: []string{text}, denies: []string{text}}
-	got, line := judge(rules, issuer, true, who)
-	if got == permits && line == 0 {
+	got, by := judge(rules, issuer, true, who)
+	if got == permits && by.line == 0 {
 		t.Fatal("permitted by nothing")
 	}
 	for _, r := range rules {
 		if r.deny && got == permits && r.matches(text) && (r.self || Matches(issuer, r.issuer)) {
-			t.Fatalf("permitted by line %d, denied by line %d", line, r.line)
+			t.Fatalf("permitted by line %d, denied by line %d", by.line, r.line)
 		}
 	}
 }

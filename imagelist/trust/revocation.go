@@ -42,13 +42,13 @@ func (q *question) revocation(c *x509.Certificate, above []*x509.Certificate) an
 		return l.without()
 	}
 	used := l.best.used(l.bestFile)
-	a := answer{used: &used, detail: fmt.Sprintf("%q is not in %s", OneLine(c.RawSubject), used)}
+	a := answer{used: &used, detail: fmt.Sprintf("%q is not in %s, %s old", OneLine(c.RawSubject), used, age(q.at.Sub(used.ThisUpdate)))}
 	if l.best.algorithm == x509.SHA1WithRSA || l.best.algorithm == x509.ECDSAWithSHA1 {
 		a.warnings = append(a.warnings, fmt.Sprintf("%s: the CRL is signed over SHA-1", l.bestFile))
 	}
 	if q.at.After(used.NextUpdate) {
 		a.warnings = append(a.warnings, fmt.Sprintf("%s: the CRL should have been replaced by %s",
-			l.bestFile, used.NextUpdate.UTC().Format(time.RFC3339)))
+			l.bestFile, stamp(used.NextUpdate)))
 	}
 	return a
 }
@@ -137,9 +137,9 @@ func (c *crl) outside(at time.Time, grace time.Duration) string {
 	grace = min(max(grace, 0), MaxCRLGrace)
 	switch {
 	case c.thisUpdate.After(at.Add(maxSkew)):
-		return fmt.Sprintf("it is from the future, %s", c.thisUpdate.UTC().Format(time.RFC3339))
+		return fmt.Sprintf("it is from the future, %s", stamp(c.thisUpdate))
 	case at.After(c.nextUpdate.Add(grace)):
-		return fmt.Sprintf("the next one was due at %s", c.nextUpdate.UTC().Format(time.RFC3339))
+		return fmt.Sprintf("it is %s old, the next one was due at %s", age(at.Sub(c.thisUpdate)), stamp(c.nextUpdate))
 	}
 	return ""
 }
@@ -195,6 +195,14 @@ func (u CRLUsed) String() string {
 	if u.Number != "" {
 		number = " number " + u.Number
 	}
-	return fmt.Sprintf("CRL%s of %s (%s, next %s)", number, u.ThisUpdate.UTC().Format(time.RFC3339), u.File,
-		u.NextUpdate.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("CRL%s of %s (%s, next %s)", number, stamp(u.ThisUpdate), u.File, stamp(u.NextUpdate))
+}
+
+// age is a duration in days, or hours when it is less than two of them.
+func age(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d < 2*day {
+		return fmt.Sprintf("%d h", max(d, 0)/time.Hour)
+	}
+	return fmt.Sprintf("%d days", d/day)
 }

@@ -128,7 +128,7 @@ func (p *eacl) condition(authority, value string, deny bool) error {
 		return err
 	}
 	for _, pattern := range patterns {
-		p.rules = append(p.rules, rule{line: p.number, issuer: p.issuer, deny: deny,
+		p.rules = append(p.rules, rule{line: p.number, issuer: p.issuer, deny: deny, pattern: pattern,
 			matches: func(subject string) bool { return glob(pattern, subject) }})
 	}
 	p.state = inConditions
