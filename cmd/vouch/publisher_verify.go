@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -178,20 +179,6 @@ func question(c *cli.Context) (imagelist.Question, error) {
 	return q, nil
 }
 
-// asked tells what a command line asks.
-func asked(c *cli.Context, store *trust.Store) *verdictAsked {
-	cas, crls := store.Count()
-	message := c.Args().First()
-	if isURL(message) {
-		message = redacted(message)
-	}
-	return &verdictAsked{
-		Message: message, Anchors: store.Path(), Snapshot: store.ID(), CAs: cas, CRLFiles: crls,
-		CRL: trust.Mode(c.String("crl")), SigningPolicy: trust.Mode(c.String("signing-policy")), Purpose: c.String("purpose"),
-		AllowSHA1: c.Bool("allow-sha1"), Binary: c.Bool("binary"),
-	}
-}
-
 // maxMessage is the default of fetch.max_list_size.
 const maxMessage = 16 << 20
 
@@ -212,6 +199,9 @@ func readMessage(ctx context.Context, stdin io.Reader, from string) ([]byte, err
 		in = f
 	}
 	raw, err := io.ReadAll(io.LimitReader(in, maxMessage+1))
+	if errors.Is(err, syscall.EISDIR) {
+		return nil, &refusal{"list: " + err.Error(), "a file, an http or https URL, or - for standard input"}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list: %w", err)
 	}

@@ -6,6 +6,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/urfave/cli/v2"
+
+	"vouch/imagelist/trust"
 	"vouch/imagelist/verdict"
 	"vouch/subscriber"
 	"vouch/subscriber/event"
@@ -37,6 +40,7 @@ var checkOrder = []string{"envelope", "signature", "algorithm", "chain", "validi
 var verifyHints = map[verdict.Code]string{
 	verdict.Fetch:           "check the URL, the server and the network",
 	verdict.TooLarge:        "a list may have 16 MiB unless a site raises fetch.max_list_size",
+	verdict.NotSigned:       "a list is signed, with openssl cms -sign for one; a web page or bare JSON is none",
 	verdict.Signature:       "the content is not what was signed; if it was signed over LF lines (openssl -binary): --binary",
 	verdict.WeakAlgorithm:   "sign with SHA-256 (openssl cms -sign -md sha256); --allow-sha1 accepts SHA-1 message digests",
 	verdict.Untrusted:       "the CA must lie in --anchors as HASH.0 (openssl x509 -subject_hash), a subordinate CA there or in the message",
@@ -68,6 +72,20 @@ func (d *verdictDocument) hint() string {
 }
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// asked tells what a command line asks.
+func asked(c *cli.Context, store *trust.Store) *verdictAsked {
+	cas, crls := store.Count()
+	message := c.Args().First()
+	if isURL(message) {
+		message = redacted(message)
+	}
+	return &verdictAsked{
+		Message: message, Anchors: store.Path(), Snapshot: store.ID(), CAs: cas, CRLFiles: crls,
+		CRL: trust.Mode(c.String("crl")), SigningPolicy: trust.Mode(c.String("signing-policy")), Purpose: c.String("purpose"),
+		AllowSHA1: c.Bool("allow-sha1"), Binary: c.Bool("binary"),
+	}
+}
 
 // writeVerdict prints a verdict as it goes into a ticket: what was asked, each
 // check in order with the facts behind it, and the one reason.
