@@ -78,7 +78,7 @@ func (x *examination) open(raw []byte) (*smime.Signed, *verdict.Rejection) {
 	if signed.Detached {
 		form = "clear-signed"
 	}
-	x.pass("envelope", "%s, certificates: %d", form, len(signed.Certificates))
+	x.pass("envelope", "%s, %d bytes, certificates: %d", form, len(raw), len(signed.Certificates))
 	x.pass("signature", "%s over %d bytes by %q", signed.Digest, len(signed.Content), x.told.Signer.DN)
 	return signed, nil
 }

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"crypto/sha512"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -16,6 +18,7 @@ import (
 	"vouch/imagelist/smime"
 	"vouch/imagelist/trust"
 	"vouch/imagelist/verdict"
+	"vouch/subscriber"
 	"vouch/subscriber/event"
 	"vouch/subscriber/fetch"
 )
@@ -58,9 +61,11 @@ type verdictDocument struct {
 	Verdict  string            `json:"verdict"` // accepted | rejected
 	Reason   verdict.Code      `json:"reason"`
 	Detail   string            `json:"detail"`
+	Hint     string            `json:"hint"` // what to do about a rejection
 	At       time.Time         `json:"at"`
-	Signer   *imagelist.Signer `json:"signer"` // null when no signature could be attributed
-	List     *verdictList      `json:"list"`   // null unless accepted
+	Asked    *verdictAsked     `json:"asked,omitempty"` // null when a command other than this one judged
+	Signer   *imagelist.Signer `json:"signer"`          // null when no signature could be attributed
+	List     *verdictList      `json:"list"`            // null unless accepted
 	Checks   []verdictCheck    `json:"checks"`
 	Warnings []string          `json:"warnings"`
 }
@@ -74,10 +79,30 @@ type verdictList struct {
 	Images     int       `json:"images"`
 }
 
+// verdictAsked is what was judged, and by which rules.
+type verdictAsked struct {
+	Message       string     `json:"message"`  // file or URL, "-" for standard input
+	SHA512        string     `json:"sha512"`   // of the message, "" when it could not be read
+	Anchors       string     `json:"anchors"`  // the directory or bundle
+	Snapshot      string     `json:"snapshot"` // digest of what it held
+	CAs           int        `json:"cas"`
+	CRLFiles      int        `json:"crl_files"`
+	CRL           trust.Mode `json:"crl"`
+	SigningPolicy trust.Mode `json:"signing_policy"`
+	Purpose       string     `json:"purpose"`
+	AllowSHA1     bool       `json:"allow_sha1"`
+	Binary        bool       `json:"binary"`
+}
+
 type verdictCheck struct {
 	Name   string `json:"name"`
 	OK     bool   `json:"ok"`
 	Detail string `json:"detail"`
+	Clause string `json:"clause"` // where the rule stands
+}
+
+func checkOf(c trust.Check) verdictCheck {
+	return verdictCheck{c.Name, c.OK, c.Detail, clauses[c.Name]}
 }
 
 func (s *session) verify(c *cli.Context) error {
@@ -96,15 +121,17 @@ func (s *session) verify(c *cli.Context) error {
 	if err != nil {
 		return &refusal{err.Error(), "--anchors names a hashed directory such as /etc/grid-security/certificates, or a PEM bundle"}
 	}
-	doc := verdictDocument{Schema: "vouch/verdict/v1", At: at}
+	doc := verdictDocument{Schema: "vouch/verdict/v1", At: at, Asked: asked(c, store)}
 	raw, err := readMessage(c.Context, s.in, c.Args().First())
 	if no := verdict.As(err); no != nil {
 		doc.reject(no)
 	} else if err != nil {
 		return err
 	} else {
+		doc.Asked.SHA512 = fmt.Sprintf("%x", sha512.Sum512(raw))
 		doc.judge(raw, store, at, q)
 	}
+	doc.Hint = doc.hint()
 	if err := s.result(doc, func() error { s.writeVerdict(&doc); return nil }); err != nil {
 		return err
 	}
@@ -159,7 +186,7 @@ const maxMessage = 16 << 20
 // is a *verdict.Rejection when a subscriber would have refused it for that:
 // fetch, too-large.
 func readMessage(ctx context.Context, stdin io.Reader, from string) ([]byte, error) {
-	if strings.HasPrefix(from, "https://") || strings.HasPrefix(from, "http://") {
+	if isURL(from) {
 		return fetchMessage(ctx, from)
 	}
 	in := stdin
@@ -172,6 +199,9 @@ func readMessage(ctx context.Context, stdin io.Reader, from string) ([]byte, err
 		in = f
 	}
 	raw, err := io.ReadAll(io.LimitReader(in, maxMessage+1))
+	if errors.Is(err, syscall.EISDIR) {
+		return nil, &refusal{"list: " + err.Error(), "a file, an http or https URL, or - for standard input"}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list: %w", err)
 	}
@@ -179,6 +209,10 @@ func readMessage(ctx context.Context, stdin io.Reader, from string) ([]byte, err
 		return nil, verdict.Reject(verdict.TooLarge, "more than %d bytes", maxMessage)
 	}
 	return raw, nil
+}
+
+func isURL(text string) bool {
+	return strings.HasPrefix(text, "https://") || strings.HasPrefix(text, "http://")
 }
 
 func fetchMessage(ctx context.Context, url string) ([]byte, error) {
@@ -206,7 +240,7 @@ func (d *verdictDocument) judge(raw []byte, store *trust.Store, at time.Time, q 
 	v, told := imagelist.Examine(raw, store, at, q)
 	d.Signer, d.Warnings = told.Signer, told.Warnings
 	for _, c := range told.Checks {
-		d.Checks = append(d.Checks, verdictCheck(c))
+		d.Checks = append(d.Checks, checkOf(c))
 	}
 	if told.Rejection != nil {
 		d.refuse(told.Rejection)
@@ -217,7 +251,8 @@ func (d *verdictDocument) judge(raw []byte, store *trust.Store, at time.Time, q 
 		d.reject(verdict.As(err))
 		return
 	}
-	d.Checks = append(d.Checks, verdictCheck{"current", true, "expires " + list.Expires.UTC().Format(time.RFC3339)})
+	d.Checks = append(d.Checks, checkOf(trust.Check{Name: "current", OK: true,
+		Detail: fmt.Sprintf("created %s, expires %s", stamp(list.Created), stamp(list.Expires))}))
 	d.Verdict = "accepted"
 	d.List = &verdictList{string(list.Identifier), list.Version, list.Created.UTC(), list.Expires.UTC(), len(list.Images)}
 	for _, e := range list.Refused {
@@ -242,34 +277,7 @@ func (d *verdictDocument) reject(no *verdict.Rejection) {
 	if no.Code != verdict.CreatedInFuture && no.Code != verdict.ListExpired {
 		name = "fetch"
 	}
-	d.Checks = append(d.Checks, verdictCheck{name, false, no.Detail})
-}
-
-func (s *session) writeVerdict(d *verdictDocument) {
-	paint := s.colours()
-	for _, c := range d.Checks {
-		word, colour := "ok    ", green
-		if !c.OK {
-			word, colour = "FAILED", red
-		}
-		fmt.Fprintf(s.out, "%s  %-15s %s\n", paint.paint(colour, word), event.Printable(c.Name), event.Printable(c.Detail))
-	}
-	for _, w := range d.Warnings {
-		fmt.Fprintf(s.out, "%s %s\n", paint.paint(yellow, "warning"), event.Printable(w))
-	}
-	if w := d.Signer; w != nil {
-		s.pairs("signer", w.DN, "certified by", w.CA, "valid until", instant(w.NotAfter, s.now), "SHA-256", colons(w.SHA256), "key", w.Key)
-	}
-	if l := d.List; l != nil {
-		s.pairs("list", l.Identifier, "version", l.Version, "created", instant(l.Created, s.now), "expires", instant(l.Expires, s.now),
-			"images", fmt.Sprint(l.Images))
-	}
-	at := d.At.Format(time.RFC3339)
-	if d.Verdict == "accepted" {
-		fmt.Fprintf(s.out, "%s at %s\n", paint.paint(green, "accepted"), at)
-		return
-	}
-	fmt.Fprintf(s.out, "%s at %s: %s\n", paint.paint(red, "rejected"), at, codeAnd(string(d.Reason), d.Detail))
+	d.Checks = append(d.Checks, checkOf(trust.Check{Name: name, Detail: no.Detail}))
 }
 
 // refused prints why a list was not accepted, check by check, and returns the
@@ -277,9 +285,10 @@ func (s *session) writeVerdict(d *verdictDocument) {
 func (s *session) refused(why *imagelist.Explanation, code int) error {
 	d := verdictDocument{Schema: "vouch/verdict/v1", At: why.At, Signer: why.Signer, Warnings: why.Warnings}
 	for _, c := range why.Checks {
-		d.Checks = append(d.Checks, verdictCheck(c))
+		d.Checks = append(d.Checks, checkOf(c))
 	}
 	d.refuse(why.Rejection)
+	d.Hint = subscriber.HintFor(d.Reason)
 	if err := s.result(d, func() error { s.writeVerdict(&d); return nil }); err != nil {
 		return err
 	}

@@ -99,7 +99,7 @@ func TestT45_HostileTextIsEscaped(t *testing.T) {
 	s.writeReport(&subscriber.Report{Exit: 3, Problems: st.Problems,
 		Lists:  []subscriber.ListResult{{Subscription: evil, Version: evil, Result: evil, Detail: evil}},
 		Images: []subscriber.ImageResult{{Identifier: evil, Version: evil, Result: evil, Reason: evil, Detail: evil}}})
-	s.writeVerdict(&verdictDocument{Detail: evil, Checks: []verdictCheck{{evil, false, evil}}, Warnings: []string{evil}})
+	s.writeVerdict(&verdictDocument{Detail: evil, Hint: evil, Asked: &verdictAsked{Message: evil, Anchors: evil}, Checks: []verdictCheck{{evil, false, evil, ""}}, Warnings: []string{evil}})
 	s.out.Flush()
 	line, _ := nagiosLine(st, noon)
 	if strings.Contains(line, "\n") || strings.Count(line, "|") != 1 {

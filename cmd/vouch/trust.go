@@ -2,7 +2,7 @@ package main
 
 import (
 	"fmt"
-	"strings"
+	"slices"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -19,8 +19,15 @@ func (s *session) trustCommand() *cli.Command {
 		Subcommands: []*cli.Command{
 			{
 				Name: "ls", Usage: "list the trust anchors",
-				Description: `CRL says how long the newest revocation list of the CA counts. A CA whose own
-certificate has expired is listed, and trusted no more.`,
+				Description: `What is unusable comes first, then what ends next. KIND is root, where chains end,
+or sub. POLICIES are the CA's own files; a subordinate CA may be spoken of in the
+files of the CA above it. CRL is the age of the newest revocation list that counts,
+DUE when the next one is. STATE says why the CA cannot be used. A CA whose own
+certificate has expired is listed, and trusted no more.
+
+Examples:
+  vouch trust ls
+  vouch trust ls -o json`,
 				Action: takes(0, 0, s.listTrust),
 			},
 			{
@@ -48,6 +55,7 @@ type trustDocument struct {
 	Anchors  []anchorEntry `json:"anchors"`
 	Problems []trustEntry  `json:"problems"` // what is wrong now
 	Soon     []trustEntry  `json:"soon"`     // what expires soon, or has expired harmlessly
+	Next     []trustEntry  `json:"next"`     // the first certificate and the first revocation list to end, however far off
 }
 
 type anchorEntry struct {
@@ -60,6 +68,7 @@ type anchorEntry struct {
 	NotAfter   time.Time     `json:"not_after"`
 	Policies   []policyEntry `json:"policies"`
 	CRLs       []crlEntry    `json:"crls"`
+	State      string        `json:"state"` // "ok", or why none of its certificates can be accepted
 }
 
 type policyEntry struct {
@@ -80,9 +89,10 @@ type crlEntry struct {
 
 // trustEntry is one remark on the trust directory.
 type trustEntry struct {
-	Subject string `json:"subject"` // a file or the DN of a CA
-	Detail  string `json:"detail"`
-	Hint    string `json:"hint"`
+	Subject string    `json:"subject"` // a file or the DN of a CA
+	Detail  string    `json:"detail"`
+	Hint    string    `json:"hint"`
+	When    time.Time `json:"when,omitzero"` // of what ends or has ended
 }
 
 // inspectTrust loads the trust directory and says what there is to say.
@@ -103,13 +113,15 @@ func (s *session) inspectTrust() (*trustDocument, error) {
 	}
 	d.Usable = d.Detail == ""
 	for _, p := range store.Problems() {
-		d.Problems = append(d.Problems, trustEntry{p.File, p.Detail, ""})
+		d.Problems = append(d.Problems, trustEntry{Subject: p.File, Detail: p.Detail, Hint: "vouch does as if it were not there"})
 	}
 	for _, a := range store.Anchors() {
 		e := entryOfAnchor(a)
-		d.Anchors = append(d.Anchors, e)
 		d.remark(&e, want, s.now)
+		d.Anchors = append(d.Anchors, e)
 	}
+	d.comingNext(want, s.now)
+	slices.SortStableFunc(d.Soon, func(a, b trustEntry) int { return a.When.Compare(b.When) })
 	return d, nil
 }
 
@@ -134,43 +146,103 @@ const (
 	crlSoon  = 24 * time.Hour
 )
 
-// remark notes what is wrong with one CA, or will soon be. An expired CA needs
-// neither policy nor CRL; directories hold many of them.
+// remark notes what is wrong with one CA, or will soon be, and sums it up as
+// its state. An expired CA needs neither policy nor CRL; directories hold many
+// of them.
 func (d *trustDocument) remark(a *anchorEntry, want subscriber.TrustConfig, now time.Time) {
+	a.State = "ok"
 	if !now.Before(a.NotAfter) {
-		d.Soon = append(d.Soon, trustEntry{a.DN, "the CA's certificate expired " + relative(a.NotAfter, now), ""})
+		a.State = "expired"
+		d.soon(a.DN, "the CA's certificate expired", "", a.NotAfter, now)
 		return
+	}
+	if now.Before(a.NotBefore) {
+		a.State = "not yet valid"
 	}
 	if a.NotAfter.Sub(now) < certSoon {
-		d.Soon = append(d.Soon, trustEntry{a.DN, "the CA's certificate expires " + relative(a.NotAfter, now), "update the package of trust anchors"})
+		d.soon(a.DN, "the CA's certificate expires", "update the package of trust anchors", a.NotAfter, now)
 	}
 	if want.SigningPolicy == trust.Require && len(a.Policies) == 0 && a.SelfSigned {
-		d.Problems = append(d.Problems, trustEntry{a.DN, "no signing policy", "its certificates are refused as signing-policy"})
+		d.wrong(a, "no signing policy", "its certificates are refused as signing-policy")
 	}
-	if want.CRL == trust.Ignore {
-		return
+	if want.SigningPolicy != trust.Ignore && slices.ContainsFunc(a.Policies, func(p policyEntry) bool { return p.Problem != "" }) {
+		a.State = "unusable policy file" // the file itself is among the problems
 	}
-	switch next := a.validUntil(); {
-	case next.IsZero() && want.CRL == trust.Require:
-		d.Problems = append(d.Problems, trustEntry{a.DN, "no revocation list", subscriber.HintFor(verdict.CRLMissing)})
-	case next.IsZero():
-	case !now.Before(next.Add(want.CRLGrace)):
-		d.Problems = append(d.Problems, trustEntry{a.DN, "the revocation list is stale since " + instant(next, now), subscriber.HintFor(verdict.CRLStale)})
-	case next.Sub(now) < crlSoon:
-		d.Soon = append(d.Soon, trustEntry{a.DN, "the revocation list is stale " + relative(next, now), subscriber.HintFor(verdict.CRLStale)})
+	if want.CRL != trust.Ignore {
+		d.remarkCRL(a, want, now)
 	}
 }
 
-// validUntil is the latest nextUpdate of the CA's usable revocation lists,
-// zero when it has none.
-func (a *anchorEntry) validUntil() time.Time {
-	var latest time.Time
-	for _, c := range a.CRLs {
-		if c.Problem == "" && c.NextUpdate.After(latest) {
-			latest = c.NextUpdate
+func (d *trustDocument) remarkCRL(a *anchorEntry, want subscriber.TrustConfig, now time.Time) {
+	switch next := a.validUntil(); {
+	case next.IsZero() && len(a.CRLs) > 0:
+		d.wrong(a, "no usable revocation list: "+a.CRLs[0].File+": "+a.CRLs[0].Problem, subscriber.HintFor(verdict.CRLMissing))
+	case next.IsZero() && want.CRL == trust.Require:
+		d.wrong(a, "no revocation list", subscriber.HintFor(verdict.CRLMissing))
+	case next.IsZero():
+	case !now.Before(next.Add(want.CRLGrace)):
+		d.wrong(a, "the revocation list is stale since "+instant(next, now), subscriber.HintFor(verdict.CRLStale))
+	case next.Sub(now) < crlSoon:
+		d.soon(a.DN, "the revocation list is stale", subscriber.HintFor(verdict.CRLStale), next, now)
+	}
+}
+
+// wrong records a problem of a CA; the first is its state.
+func (d *trustDocument) wrong(a *anchorEntry, detail, hint string) {
+	d.Problems = append(d.Problems, trustEntry{Subject: a.DN, Detail: detail, Hint: hint})
+	if a.State == "ok" {
+		a.State = detail
+	}
+}
+
+func (d *trustDocument) soon(subject, detail, hint string, when, now time.Time) {
+	d.Soon = append(d.Soon, trustEntry{subject, detail + " " + relative(when, now), hint, when})
+}
+
+// comingNext names the first certificate and the first revocation list that
+// will end, so that a quiet directory still says when to look again.
+func (d *trustDocument) comingNext(want subscriber.TrustConfig, now time.Time) {
+	var cert, crl *anchorEntry
+	for i := range d.Anchors {
+		a := &d.Anchors[i]
+		if !now.Before(a.NotAfter) {
+			continue
+		}
+		if cert == nil || a.NotAfter.Before(cert.NotAfter) {
+			cert = a
+		}
+		if until := a.validUntil(); now.Before(until) && (crl == nil || until.Before(crl.validUntil())) {
+			crl = a
+		}
+	}
+	if crl != nil && want.CRL != trust.Ignore {
+		until := crl.validUntil()
+		d.Next = append(d.Next, trustEntry{Subject: crl.DN, Detail: "the revocation list is due " + relative(until, now), When: until})
+	}
+	if cert != nil {
+		d.Next = append(d.Next, trustEntry{Subject: cert.DN, Detail: "the CA's certificate expires " + relative(cert.NotAfter, now), When: cert.NotAfter})
+	}
+}
+
+// newest is the CA's usable revocation list with the latest nextUpdate, nil
+// when it has none.
+func (a *anchorEntry) newest() *crlEntry {
+	var latest *crlEntry
+	for i := range a.CRLs {
+		c := &a.CRLs[i]
+		if c.Problem == "" && (latest == nil || c.NextUpdate.After(latest.NextUpdate)) {
+			latest = c
 		}
 	}
 	return latest
+}
+
+// validUntil is how long the CA's revocation lists count, zero when it has none.
+func (a *anchorEntry) validUntil() time.Time {
+	if c := a.newest(); c != nil {
+		return c.NextUpdate
+	}
+	return time.Time{}
 }
 
 func (s *session) listTrust(*cli.Context) error {
@@ -178,25 +250,7 @@ func (s *session) listTrust(*cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.result(d, func() error {
-		t := newTable("CA:100", "HASH", "EXPIRES", "POLICIES:40", "CRL", "REVOKED")
-		for _, a := range d.Anchors {
-			var policies []string
-			for _, p := range a.Policies {
-				policies = append(policies, p.File)
-			}
-			crl, revoked := "none", 0
-			if next := a.validUntil(); !next.IsZero() {
-				crl = relative(next, s.now)
-			}
-			for _, c := range a.CRLs {
-				revoked = max(revoked, c.Entries)
-			}
-			t.add(a.DN, a.Hash, relative(a.NotAfter, s.now), strings.Join(policies, " "), crl, fmt.Sprint(revoked))
-		}
-		t.write(s.out, "", nil)
-		return nil
-	}); err != nil {
+	if err := s.result(d, func() error { s.writeAnchors(d); return nil }); err != nil {
 		return err
 	}
 	return s.distrust(d)
@@ -208,11 +262,7 @@ func (s *session) checkTrust(*cli.Context) error {
 		return err
 	}
 	if err := s.result(d, func() error {
-		s.remarks("wrong", d.Problems)
-		if !s.quiet {
-			s.remarks("soon", d.Soon)
-			fmt.Fprintf(s.out, "%s in %s, %s\n", plural(len(d.Anchors), "CA"), event.Printable(d.Path), plural(len(d.Problems), "problem"))
-		}
+		s.writeRemarks(d)
 		return nil
 	}); err != nil {
 		return err
@@ -235,13 +285,4 @@ func (s *session) distrust(d *trustDocument) error {
 		fmt.Fprintln(s.err, "vouch:", event.Printable(d.Detail))
 	}
 	return status(exitDistrust)
-}
-
-func (s *session) remarks(kind string, entries []trustEntry) {
-	for _, e := range entries {
-		fmt.Fprintf(s.out, "%-6s %s: %s\n", kind, event.Printable(e.Subject), event.Printable(e.Detail))
-		if e.Hint != "" {
-			fmt.Fprintf(s.out, "       -> %s\n", event.Printable(e.Hint))
-		}
-	}
 }

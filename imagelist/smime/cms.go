@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+
+	"vouch/imagelist/verdict"
 )
 
 var (
@@ -63,6 +65,7 @@ type message struct {
 	content      []byte // eContent
 	embedded     bool   // eContent is present
 	certificates []*x509.Certificate
+	unreadable   [][]byte // DER of those that cannot be read
 	signers      []signer
 	warnings     []string
 }
@@ -151,6 +154,7 @@ func (m *message) readCertificates() error {
 		c, err := x509.ParseCertificate(e.FullBytes)
 		if err != nil {
 			m.warnings = append(m.warnings, fmt.Sprintf("certificate %d of the message cannot be read", i+1))
+			m.unreadable = append(m.unreadable, e.FullBytes)
 			continue
 		}
 		m.certificates = append(m.certificates, c)
@@ -210,10 +214,38 @@ func (m *message) find(sid asn1.RawValue) (*x509.Certificate, error) {
 		}
 		found = c
 	}
+	if found == nil && slices.ContainsFunc(m.unreadable, func(der []byte) bool { return foreignKey(der, sid) }) {
+		return nil, verdict.Reject(verdict.UnsupportedAlgorithm, "the signer's key is of a kind or on a curve that is not supported")
+	}
 	if found == nil {
 		return nil, malformed("the signer's certificate is not in the message or cannot be read")
 	}
 	return found, nil
+}
+
+// plainCertificate is what is needed of a certificate that crypto/x509 does not read.
+type plainCertificate struct {
+	TBS struct {
+		Version   int `asn1:"optional,explicit,default:0,tag:0"`
+		Serial    *big.Int
+		Algorithm asn1.RawValue
+		Issuer    asn1.RawValue
+		Validity  asn1.RawValue
+		Subject   asn1.RawValue
+		Key       asn1.RawValue
+	}
+}
+
+// foreignKey says whether a certificate that cannot be read is the one that
+// issuer and serial number name, and its key the reason.
+func foreignKey(der []byte, sid asn1.RawValue) bool {
+	var c plainCertificate
+	var id issuerAndSerial
+	if _, err := asn1.Unmarshal(der, &c); err != nil || unmarshal(sid.FullBytes, &id) != nil {
+		return false
+	}
+	_, err := x509.ParsePKIXPublicKey(c.TBS.Key.FullBytes)
+	return err != nil && bytes.Equal(c.TBS.Issuer.FullBytes, id.Issuer.FullBytes) && c.TBS.Serial.Cmp(id.Serial) == 0
 }
 
 // identifies reads a SignerIdentifier as the question whether it names a

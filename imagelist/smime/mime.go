@@ -3,7 +3,9 @@ package smime
 import (
 	"bytes"
 	"encoding/base64"
+	"errors"
 	"mime"
+	"regexp"
 	"strings"
 
 	"vouch/imagelist/verdict"
@@ -177,15 +179,24 @@ func (h *header) field(line []byte) (*field, []byte) {
 // differ in which one they take.
 func (h *header) twice() bool { return h.contentType.count > 1 || h.encoding.count > 1 }
 
+// extended are parameters that decide something, in the form of RFC 2231. Some
+// readers know it and others take the plain parameter beside it.
+var extended = regexp.MustCompile(`(?i)[;\s](boundary|protocol)\*`)
+
 // mediaType is the Content-Type, lower case, "" if absent, and its parameters.
-// A bad parameter is an error that comes with the type.
+// A bad parameter, or a comment, is an error that comes with the type.
 func (h *header) mediaType() (kind string, params map[string]string, err error) {
 	if h.contentType.count == 0 {
 		return "", nil, nil
 	}
 	value := h.contentType.String()
-	kind, _, _ = strings.Cut(value, ";")
-	_, params, err = mime.ParseMediaType(value)
+	kind = value
+	if end := strings.IndexAny(value, ";("); end >= 0 {
+		kind = value[:end]
+	}
+	if _, params, err = mime.ParseMediaType(value); err == nil && extended.MatchString(value) {
+		err = errors.New("a parameter in the form of RFC 2231")
+	}
 	return strings.ToLower(strings.TrimSpace(kind)), params, err
 }
 

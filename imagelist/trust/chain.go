@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"vouch/imagelist/verdict"
@@ -61,14 +60,6 @@ func (s *Store) chains(signer *x509.Certificate, extra []*x509.Certificate, at t
 	return chains, nil
 }
 
-func (s *Store) describeChain(chain []*x509.Certificate) string {
-	names := make([]string, len(chain))
-	for i, c := range chain {
-		names[i] = s.describe(c)
-	}
-	return strings.Join(names, ", issued by ")
-}
-
 // explain says why no chain was built. It follows issuers by name and
 // signature without asking about dates, purposes and the strength of
 // algorithms, and looks at what it finds for the reason. It cannot accept.
@@ -92,14 +83,19 @@ func (q *question) explain(signer *x509.Certificate, extra []*x509.Certificate, 
 // diagnose looks for what is wrong with a path, in the order of the codes.
 func (q *question) diagnose(path []*x509.Certificate) *examined {
 	e := &examined{}
-	for _, c := range path[:len(path)-1] {
-		if weakSignature(c) && e.refuse(checkAlgorithm, verdict.Reject(verdict.WeakAlgorithm,
-			"the certificate of %s is signed with %s", q.store.describe(c), c.SignatureAlgorithm)) {
-			return e
-		}
+	below := path[:len(path)-1]
+	if i := slices.IndexFunc(below, weakSignature); i >= 0 {
+		e.refuse(checkAlgorithm, verdict.Reject(verdict.WeakAlgorithm,
+			"the certificate of %s is signed with %s", q.store.describe(below[i]), below[i].SignatureAlgorithm))
+		return e
+	}
+	if i := slices.IndexFunc(below, foreignSignature); i >= 0 {
+		e.refuse(checkAlgorithm, verdict.Reject(verdict.UnsupportedAlgorithm,
+			"the certificate of %s is signed in a way that is not supported", q.store.describe(below[i])))
+		return e
 	}
 	e.pass(checkAlgorithm, "%s, %s", path[0].SignatureAlgorithm, keyOf(path[0]))
-	e.pass(checkChain, "%s", q.store.describeChain(path))
+	q.passChain(e, path)
 	for _, code := range []verdict.Code{verdict.CertExpired, verdict.CertNotYetValid} {
 		for _, c := range path {
 			if r := q.outside(c); r != nil && r.Code == code {
@@ -108,7 +104,7 @@ func (q *question) diagnose(path []*x509.Certificate) *examined {
 			}
 		}
 	}
-	e.pass(checkValidity, "until %s", earliest(path).UTC().Format(time.RFC3339))
+	e.pass(checkValidity, "all of the chain until %s", stamp(earliest(path)))
 	for _, c := range path[1:max(1, len(path)-1)] { // the signer may be an anchor itself
 		if !c.IsCA && e.refuse(checkProxy, verdict.Reject(verdict.ProxyCertificate,
 			"%q is no CA and has issued a certificate", OneLine(c.RawSubject))) {
@@ -138,7 +134,7 @@ func (q *question) untrusted(signer *x509.Certificate, w walk, err error) *verdi
 		return verdict.Reject(verdict.Untrusted, "%q: %v", OneLine(signer.RawSubject), err)
 	}
 	if len(w.unknown) > 0 {
-		return verdict.Reject(verdict.Untrusted, "no anchor %q", OneLine(w.unknown[0]))
+		return verdict.Reject(verdict.Untrusted, "no anchor %q (%s.0)", OneLine(w.unknown[0]), Hash(w.unknown[0]))
 	}
 	return verdict.Reject(verdict.Untrusted, "%q was not issued by the CA it names, %q", OneLine(signer.RawSubject), OneLine(signer.RawIssuer))
 }
@@ -170,7 +166,7 @@ func (w *walk) from(path []*x509.Certificate) {
 		if w.proofs++; w.proofs > maxProofs {
 			return
 		}
-		if signedBy(last, issuer) {
+		if foreignSignature(last) || signedBy(last, issuer) {
 			w.from(append(path, issuer))
 		}
 	}

@@ -22,7 +22,7 @@ func TestIGTF(t *testing.T) {
 		t.Errorf("problems %v", problems)
 	}
 	anchors := s.Anchors()
-	roots, expired := 0, 0
+	roots, expired, policies, statements := 0, 0, 0, 0
 	for _, a := range anchors {
 		if a.SelfSigned {
 			roots++
@@ -34,6 +34,16 @@ func TestIGTF(t *testing.T) {
 		if len(a.Files) != 2 || a.Hash == a.HashOld {
 			t.Errorf("%s: files %q", a.DN, a.Files)
 		}
+		for _, p := range a.Policies {
+			if strings.HasSuffix(p.File, ".namespaces") {
+				statements += p.Rules
+			} else {
+				policies++
+			}
+		}
+	}
+	if policies != len(anchors) || statements < 130 {
+		t.Errorf("%d signing policies, %d statements of namespaces for %d CAs", policies, statements, len(anchors))
 	}
 	if len(anchors) < 80 || roots < 50 || roots == len(anchors) {
 		t.Errorf("%d anchors, %d of them self-signed", len(anchors), roots)

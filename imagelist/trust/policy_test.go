@@ -106,6 +106,9 @@ func TestNamespacesGrammar(t *testing.T) {
 		{"one line, other case", v + `to ISSUER "/C=X" Permit SUBJECT "/A"`, "2 /C=X + /A\n"},
 		{"denial", v + `TO Issuer "/C=X" DENY Subject "/A"`, "2 /C=X - /A\n"},
 		{"self", v + `TO Issuer SELF PERMIT Subject "/A"`, "2  + /A\n"},
+		{"continued within a word", v + "TO Issuer \"/C=X\" PER\\\nMIT Subject \"/\\\nA\"\n", "2 /C=X + /A\n"},
+		{"continued by indentation", v + "  TO Issuer \"/C=X\"\\\n\tPERMIT Subject \"/A\"", "2 /C=X + /A\n"},
+		{"comment behind", v + "TO Issuer \"/C=X\" PERMIT Subject \"/A\"# \"\nTO Issuer \"/C=X\" DENY \\\n Subject \"/A/b\" # no", "2 /C=X + /A\n3 /C=X - /A/b\n"},
 		{"no version, CRLF", "TO Issuer \"/C=X\" \\\r\n PERMIT Subject \"/A\"\r\n", "1 /C=X + /A\n"},
 		{"whole subject", v + `TO Issuer "/C=X" PERMIT Subject "A|/b"`, "2 /C=X +\n"},
 		{"alternatives stay inside", v + `TO Issuer "/C=X" PERMIT Subject "/A|/A/b"`, "2 /C=X + /A /A/b\n"},
@@ -123,8 +126,10 @@ func TestNamespacesGrammar(t *testing.T) {
 		"bare subject": v + "TO Issuer SELF PERMIT Subject /A\n", "rubbish behind": v + "TO Issuer SELF PERMIT Subject \"/A\" x\n",
 		"continued by nothing": v + "TO Issuer SELF \\\n", "neither": v + "TO Issuer SELF ALLOW Subject \"/A\"\n",
 		"bad expression": v + "TO Issuer SELF PERMIT Subject \"(\"\n", "anchors undone": v + "TO Issuer SELF PERMIT Subject \"a)|(.*\"\n",
-		"long expression": v + "TO Issuer SELF PERMIT Subject \"" + strings.Repeat("a", maxPattern+1) + "\"\n",
-		"one bad of two":  v + "TO Issuer SELF PERMIT Subject \"/A\"\nFROM\n",
+		"long expression":    v + "TO Issuer SELF PERMIT Subject \"" + strings.Repeat("a", maxPattern+1) + "\"\n",
+		"comment continued":  v + "TO Issuer SELF PERMIT Subject \"/A\" # \\\nTO Issuer SELF DENY Subject \"/A\"\n",
+		"words run together": v + "TO Issuer SELF\\\nPERMIT Subject \"/A\"\n",
+		"one bad of two":     v + "TO Issuer SELF PERMIT Subject \"/A\"\nFROM\n",
 	} {
 		if rules, err := parseNamespaces([]byte(file)); err == nil {
 			t.Errorf("%s: %s", name, rulesText(rules))
@@ -337,13 +342,13 @@ func fuzzPolicy(t *testing.T, parse policyParser, data []byte, text string) {
 	}
 	issuer := dn(t, "C=X", "CN=CA")
 	who := subject{dn: text, permits: []string{text}, denies: []string{text}}
-	got, line := judge(rules, issuer, true, who)
-	if got == permits && line == 0 {
+	got, by := judge(rules, issuer, true, who)
+	if got == permits && by.line == 0 {
 		t.Fatal("permitted by nothing")
 	}
 	for _, r := range rules {
 		if r.deny && got == permits && r.matches(text) && (r.self || Matches(issuer, r.issuer)) {
-			t.Fatalf("permitted by line %d, denied by line %d", line, r.line)
+			t.Fatalf("permitted by line %d, denied by line %d", by.line, r.line)
 		}
 	}
 }

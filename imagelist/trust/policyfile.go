@@ -47,6 +47,7 @@ type rule struct {
 	issuer  string // the DN as written
 	self    bool   // instead of a DN: the CA whose file it is
 	deny    bool
+	pattern string // as written
 	matches func(subject string) bool
 }
 
@@ -74,8 +75,14 @@ const (
 type opinion struct {
 	ruling ruling
 	where  string // file and line
+	detail string // for a person: which rule, and what it says
+	own    bool   // the issuer itself has a file
+}
+
+// permission is where a link of a chain is permitted.
+type permission struct {
+	where  string // files and lines
 	detail string
-	own    bool // the issuer itself has a file
 }
 
 // subject is the name asked about, in the texts that rules are matched with.
@@ -105,10 +112,10 @@ func subjectOf(rawName []byte) (subject, bool) {
 // signingPolicy asks both kinds of file whether chain[i+1] may sign chain[i].
 // Both must permit where both speak; under Require one of them must. What it
 // returns beside a rejection is where permission was found.
-func (s *Store) signingPolicy(chain []*x509.Certificate, i int, mode Mode) (string, *verdict.Rejection) {
+func (s *Store) signingPolicy(chain []*x509.Certificate, i int, mode Mode) (permission, *verdict.Rejection) {
 	subject, ok := subjectOf(chain[i].RawSubject)
 	if !ok {
-		return "", verdict.Reject(verdict.SigningPolicy, "a subject that is no name")
+		return permission{}, verdict.Reject(verdict.SigningPolicy, "a subject that is no name")
 	}
 	var opinions [kinds]opinion
 	for k := range opinions {
@@ -119,7 +126,7 @@ func (s *Store) signingPolicy(chain []*x509.Certificate, i int, mode Mode) (stri
 			if o.ruling == bad {
 				r := verdict.Reject(verdict.SigningPolicy, "%s", o.detail)
 				r.Missing = bad == unusable
-				return "", r
+				return permission{}, r
 			}
 		}
 	}
@@ -127,27 +134,27 @@ func (s *Store) signingPolicy(chain []*x509.Certificate, i int, mode Mode) (stri
 }
 
 // permission combines opinions none of which is against.
-func (s *Store) permission(opinions [kinds]opinion, issuer *x509.Certificate, subject subject, mode Mode) (string, *verdict.Rejection) {
-	var where []string
+func (s *Store) permission(opinions [kinds]opinion, issuer *x509.Certificate, subject subject, mode Mode) (permission, *verdict.Rejection) {
+	var where, detail []string
 	own := false
 	for _, o := range opinions {
 		own = own || o.own
 		if o.ruling == permits {
-			where = append(where, o.where)
+			where, detail = append(where, o.where), append(detail, o.detail)
 		}
 	}
 	switch {
 	case len(where) > 0:
-		return strings.Join(where, ", "), nil
+		return permission{strings.Join(where, ", "), strings.Join(detail, ", ")}, nil
 	case own:
-		return "", verdict.Reject(verdict.SigningPolicy, "the policy files of %s say nothing about it", s.describe(issuer))
+		return permission{}, verdict.Reject(verdict.SigningPolicy, "the policy files of %s say nothing about it", s.describe(issuer))
 	case mode == IfPresent:
-		return "no policy file", nil
+		return permission{"no policy file", "no policy file"}, nil
 	}
 	r := verdict.Reject(verdict.SigningPolicy, "no signing_policy or namespaces file speaks about %s, asked for %q",
 		s.describe(issuer), subject.dn)
 	r.Missing = true
-	return "", r
+	return permission{}, r
 }
 
 // opinion looks for the nearest CA above chain[i] whose files of one kind
@@ -187,15 +194,15 @@ func (o *opinion) add(f policyFile, issuer []byte, self bool, subject subject) {
 		o.worsen(unusable, f.name, fmt.Sprintf("%s: %v", f.name, err))
 		return
 	}
-	verdict, line := judge(rules, issuer, self, subject)
-	where := fmt.Sprintf("%s:%d", f.name, line)
+	verdict, by := judge(rules, issuer, self, subject)
+	where := fmt.Sprintf("%s:%d", f.name, by.line)
 	switch {
-	case verdict == denies && line > 0:
-		o.worsen(denies, where, fmt.Sprintf("%s denies %q", where, subject.dn))
+	case verdict == denies && by.line > 0:
+		o.worsen(denies, where, fmt.Sprintf("%s denies %q by %q", where, subject.dn, by.pattern))
 	case verdict == denies:
 		o.worsen(denies, f.name, fmt.Sprintf("nothing in %s permits %q", f.name, subject.dn))
 	case verdict == permits:
-		o.worsen(permits, where, "")
+		o.worsen(permits, where, fmt.Sprintf("%s by %q", where, by.pattern))
 	}
 }
 
@@ -209,10 +216,9 @@ func (o *opinion) worsen(r ruling, where, detail string) {
 }
 
 // judge applies one file's rules: a denial beats any permission, and where
-// there are rules about the issuer one of them must permit. The line is that
-// of the rule, 0 where it is the lack of one.
-func judge(rules []rule, issuer []byte, self bool, subject subject) (ruling, int) {
-	result, line := silent, 0
+// there are rules about the issuer one of them must permit. The rule is the one
+// that decided, none where it is the lack of one.
+func judge(rules []rule, issuer []byte, self bool, subject subject) (result ruling, by rule) {
 	for _, r := range rules {
 		if !(r.self && self) && !Matches(issuer, r.issuer) {
 			continue
@@ -222,12 +228,12 @@ func judge(rules []rule, issuer []byte, self bool, subject subject) (ruling, int
 		}
 		switch {
 		case r.deny && r.matchesAny(subject.denies):
-			return denies, r.line
+			return denies, r
 		case !r.deny && result == denies && r.matchesAny(subject.permits):
-			result, line = permits, r.line
+			result, by = permits, r
 		}
 	}
-	return result, line
+	return result, by
 }
 
 func (r rule) matchesAny(texts []string) bool {

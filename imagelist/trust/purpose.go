@@ -43,6 +43,8 @@ func weakSigner(c *x509.Certificate) *verdict.Rejection {
 		return verdict.Reject(verdict.WeakAlgorithm, "the signer's certificate is signed with %s", c.SignatureAlgorithm)
 	case bits > 0 && bits < minRSA:
 		return verdict.Reject(verdict.WeakAlgorithm, "the signer's key has %d bits, less than %d", bits, minRSA)
+	case foreignSignature(c) && !selfIssued(c):
+		return verdict.Reject(verdict.UnsupportedAlgorithm, "the signer's certificate is signed in a way that is not supported")
 	case oversized(c):
 		return verdict.Reject(verdict.UnsupportedAlgorithm, "the signer's certificate has a key of %d bits and %d alternative names", bits, alternativeNames(c))
 	}

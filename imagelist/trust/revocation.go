@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"bytes"
 	"crypto/x509"
 	"fmt"
 	"strings"
@@ -24,12 +25,14 @@ type answer struct {
 	refusal  *verdict.Rejection
 }
 
-// revocation asks every CRL of the issuer about a certificate. One that is
+// revocation asks every CRL of a certificate's issuer about it. One that is
 // validly signed and lists it revokes it, stale or not; that it is not listed
-// counts only where at least one is current.
-func (q *question) revocation(c, issuer *x509.Certificate) answer {
-	l := lookup{question: q, cert: c, issuer: issuer}
-	for _, f := range q.store.crlsOf(issuer.RawSubject) {
+// counts only where at least one is current. above is the rest of its chain,
+// issuer first: a CA that has changed its key signs with the new one the CRLs
+// about what the old one issued (rollover), and then the new key stands there.
+func (q *question) revocation(c *x509.Certificate, above []*x509.Certificate) answer {
+	l := lookup{question: q, cert: c, issuers: sameName(above)}
+	for _, f := range q.store.crlsOf(above[0].RawSubject) {
 		l.files++
 		if l.file(f) {
 			return answer{refusal: l.revoked}
@@ -39,13 +42,13 @@ func (q *question) revocation(c, issuer *x509.Certificate) answer {
 		return l.without()
 	}
 	used := l.best.used(l.bestFile)
-	a := answer{used: &used, detail: fmt.Sprintf("%q is not in %s", OneLine(c.RawSubject), used)}
+	a := answer{used: &used, detail: fmt.Sprintf("%q is not in %s, %s old", OneLine(c.RawSubject), used, age(q.at.Sub(used.ThisUpdate)))}
 	if l.best.algorithm == x509.SHA1WithRSA || l.best.algorithm == x509.ECDSAWithSHA1 {
 		a.warnings = append(a.warnings, fmt.Sprintf("%s: the CRL is signed over SHA-1", l.bestFile))
 	}
 	if q.at.After(used.NextUpdate) {
 		a.warnings = append(a.warnings, fmt.Sprintf("%s: the CRL should have been replaced by %s",
-			l.bestFile, used.NextUpdate.UTC().Format(time.RFC3339)))
+			l.bestFile, stamp(used.NextUpdate)))
 	}
 	return a
 }
@@ -53,7 +56,8 @@ func (q *question) revocation(c, issuer *x509.Certificate) answer {
 // lookup is one such question while it is asked of one list after the other.
 type lookup struct {
 	*question
-	cert, issuer *x509.Certificate
+	cert    *x509.Certificate
+	issuers []*x509.Certificate // of one name; the first is the issuer
 
 	files    int
 	best     *crl // of those that count, the newest
@@ -78,7 +82,7 @@ func (l *lookup) file(f crlFile) bool {
 }
 
 func (l *lookup) list(file string, c *crl) {
-	if err := c.speaksOf(l.cert, l.issuer); err != nil {
+	if err := c.speaksOf(l.cert, l.issuers); err != nil {
 		l.other = append(l.other, fmt.Sprintf("%s: %v", file, err))
 		return
 	}
@@ -97,9 +101,26 @@ func (l *lookup) list(file string, c *crl) {
 	}
 }
 
-// speaksOf says why the CRL has nothing to say about a certificate of issuer.
-func (c *crl) speaksOf(cert, issuer *x509.Certificate) error {
-	if err := c.signedBy(issuer); err != nil {
+// sameName are those of a chain that have the name of its first.
+func sameName(chain []*x509.Certificate) []*x509.Certificate {
+	var same []*x509.Certificate
+	for _, c := range chain {
+		if bytes.Equal(c.RawSubject, chain[0].RawSubject) {
+			same = append(same, c)
+		}
+	}
+	return same
+}
+
+// speaksOf says why the CRL has nothing to say about a certificate of issuers.
+func (c *crl) speaksOf(cert *x509.Certificate, issuers []*x509.Certificate) error {
+	err := c.signedBy(issuers[0])
+	for _, other := range issuers[1:] {
+		if err != nil && c.signedBy(other) == nil {
+			err = nil
+		}
+	}
+	if err != nil {
 		return err
 	}
 	if c.unusable != nil {
@@ -116,9 +137,9 @@ func (c *crl) outside(at time.Time, grace time.Duration) string {
 	grace = min(max(grace, 0), MaxCRLGrace)
 	switch {
 	case c.thisUpdate.After(at.Add(maxSkew)):
-		return fmt.Sprintf("it is from the future, %s", c.thisUpdate.UTC().Format(time.RFC3339))
+		return fmt.Sprintf("it is from the future, %s", stamp(c.thisUpdate))
 	case at.After(c.nextUpdate.Add(grace)):
-		return fmt.Sprintf("the next one was due at %s", c.nextUpdate.UTC().Format(time.RFC3339))
+		return fmt.Sprintf("it is %s old, the next one was due at %s", age(at.Sub(c.thisUpdate)), stamp(c.nextUpdate))
 	}
 	return ""
 }
@@ -127,7 +148,7 @@ func (c *crl) outside(at time.Time, grace time.Duration) string {
 // all may be done without: one that is there and useless is a sign that
 // something is wrong.
 func (l *lookup) without() answer {
-	name := OneLine(l.issuer.RawSubject)
+	name := OneLine(l.issuers[0].RawSubject)
 	found := strings.Join(append(l.stale, l.other...), "; ")
 	var r *verdict.Rejection
 	switch {
@@ -138,7 +159,7 @@ func (l *lookup) without() answer {
 	case l.policy.CRL == IfPresent:
 		return answer{detail: fmt.Sprintf("%q has no CRL here", name)}
 	default:
-		r = verdict.Reject(verdict.CRLMissing, "no CRL of %q (%s.r0)", name, Hash(l.issuer.RawSubject))
+		r = verdict.Reject(verdict.CRLMissing, "no CRL of %q (%s.r0)", name, Hash(l.issuers[0].RawSubject))
 	}
 	r.Missing = true
 	return answer{refusal: r}
@@ -174,6 +195,14 @@ func (u CRLUsed) String() string {
 	if u.Number != "" {
 		number = " number " + u.Number
 	}
-	return fmt.Sprintf("CRL%s of %s (%s, next %s)", number, u.ThisUpdate.UTC().Format(time.RFC3339), u.File,
-		u.NextUpdate.UTC().Format(time.RFC3339))
+	return fmt.Sprintf("CRL%s of %s (%s, next %s)", number, stamp(u.ThisUpdate), u.File, stamp(u.NextUpdate))
+}
+
+// age is a duration in days, or hours when it is less than two of them.
+func age(d time.Duration) string {
+	const day = 24 * time.Hour
+	if d < 2*day {
+		return fmt.Sprintf("%d h", max(d, 0)/time.Hour)
+	}
+	return fmt.Sprintf("%d days", d/day)
 }

@@ -88,6 +88,13 @@ func weakSignature(c *x509.Certificate) bool {
 	return false
 }
 
+// foreignSignature reports whether a certificate is signed in a way that
+// crypto/x509 does not check: RSA-PSS with another salt than the digest's
+// length, for one.
+func foreignSignature(c *x509.Certificate) bool {
+	return c.SignatureAlgorithm == x509.UnknownSignatureAlgorithm || c.SignatureAlgorithm == x509.DSAWithSHA256
+}
+
 // rsaBits is the size of an RSA key, 0 for other keys.
 func rsaBits(c *x509.Certificate) int {
 	if key, ok := c.PublicKey.(*rsa.PublicKey); ok {

@@ -10,12 +10,12 @@ import (
 )
 
 // lines calls f with every line of a policy file, numbered from 1 and without
-// white space around it.
+// white space at its end.
 func lines(data []byte, f func(number int, line string) error) error {
 	in := bufio.NewScanner(bytes.NewReader(data))
 	in.Buffer(nil, maxPolicyFile+1)
 	for n := 1; in.Scan(); n++ {
-		if err := f(n, strings.TrimSpace(in.Text())); err != nil {
+		if err := f(n, strings.TrimRight(in.Text(), " \t\r\v\f")); err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
 		}
 	}
@@ -60,6 +60,7 @@ const (
 var errOrder = errors.New("out of order: a block is access_id_CA, pos_rights, cond_subjects")
 
 func (p *eacl) line(number int, line string) error {
+	line = strings.TrimLeft(line, " \t\v\f")
 	if line == "" || line[0] == '#' {
 		return nil
 	}
@@ -127,7 +128,7 @@ func (p *eacl) condition(authority, value string, deny bool) error {
 		return err
 	}
 	for _, pattern := range patterns {
-		p.rules = append(p.rules, rule{line: p.number, issuer: p.issuer, deny: deny,
+		p.rules = append(p.rules, rule{line: p.number, issuer: p.issuer, deny: deny, pattern: pattern,
 			matches: func(subject string) bool { return glob(pattern, subject) }})
 	}
 	p.state = inConditions

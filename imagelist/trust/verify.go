@@ -92,6 +92,22 @@ func (e *examined) refuse(name string, r *verdict.Rejection) bool {
 	return !r.Missing
 }
 
+// passChain tells a chain, signer first.
+func (q *question) passChain(e *examined, chain []*x509.Certificate) {
+	for i, c := range chain {
+		role := "CA"
+		switch i {
+		case 0:
+			role = "signer"
+		case len(chain) - 1:
+			role = "anchor"
+		}
+		e.pass(checkChain, "%s %s, SHA-256 %s", role, q.store.describe(c), fingerprint(c.Raw))
+	}
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
 // alone asks what the signer's certificate says without any other.
 func (q *question) alone(signer *x509.Certificate) *examined {
 	e := &examined{}
@@ -114,12 +130,11 @@ func (q *question) outside(c *x509.Certificate) *verdict.Rejection {
 }
 
 func outside(c *x509.Certificate, described string, at time.Time) *verdict.Rejection {
-	const layout = time.RFC3339
 	switch {
 	case at.After(c.NotAfter):
-		return verdict.Reject(verdict.CertExpired, "%s expired at %s", described, c.NotAfter.UTC().Format(layout))
+		return verdict.Reject(verdict.CertExpired, "%s expired at %s", described, stamp(c.NotAfter))
 	case at.Before(c.NotBefore):
-		return verdict.Reject(verdict.CertNotYetValid, "%s is not valid before %s", described, c.NotBefore.UTC().Format(layout))
+		return verdict.Reject(verdict.CertNotYetValid, "%s is not valid before %s", described, stamp(c.NotBefore))
 	}
 	return nil
 }
@@ -135,8 +150,8 @@ func (q *question) examine(chain []*x509.Certificate) *examined {
 	if e.refuse(checkChain, q.constrained(chain)) {
 		return e
 	}
-	e.pass(checkChain, "%s", q.store.describeChain(chain))
-	e.pass(checkValidity, "until %s", e.result.Until.UTC().Format(time.RFC3339))
+	q.passChain(e, chain)
+	e.pass(checkValidity, "all of the chain until %s", stamp(e.result.Until))
 	if e.refuse(checkKeyUsage, q.purpose(chain)) {
 		return e
 	}
@@ -169,8 +184,8 @@ func (q *question) signingPolicies(e *examined) bool {
 		}
 		where, r := q.store.signingPolicy(e.result.Chain, i, q.policy.SigningPolicy)
 		if r == nil {
-			e.result.Policies = append(e.result.Policies, where)
-			e.pass(checkPolicy, "%q: %s", OneLine(e.result.Chain[i].RawSubject), where)
+			e.result.Policies = append(e.result.Policies, where.where)
+			e.pass(checkPolicy, "%q is permitted in %s", OneLine(e.result.Chain[i].RawSubject), where.detail)
 		} else if e.refuse(checkPolicy, r) {
 			return true
 		}
@@ -185,7 +200,7 @@ func (q *question) crls(e *examined) bool {
 		return false
 	}
 	for i := range len(e.result.Chain) - 1 {
-		a := q.revocation(e.result.Chain[i], e.result.Chain[i+1])
+		a := q.revocation(e.result.Chain[i], e.result.Chain[i+1:])
 		e.result.Warnings = append(e.result.Warnings, a.warnings...)
 		switch {
 		case a.refusal != nil:

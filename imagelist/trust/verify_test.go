@@ -73,7 +73,7 @@ func TestChainThatHolds(t *testing.T) {
 	for _, c := range checks {
 		names = append(names, c.Name)
 	}
-	want := []string{"algorithm", "chain", "validity", "key-usage", "proxy", "signing-policy", "signing-policy", "crl", "crl"}
+	want := []string{"algorithm", "chain", "chain", "chain", "validity", "key-usage", "proxy", "signing-policy", "signing-policy", "crl", "crl"}
 	if !slices.Equal(names, want) {
 		t.Errorf("checks %q, want %q", names, want)
 	}

@@ -18,7 +18,7 @@ var Differences = map[string]string{
 	"old-hash":                "OpenSSL looks for the hash of version 1.0 and later; sites have both (trust.md 3.1)",
 	"hash-number":             "OpenSSL stops at the first number that is missing; a snapshot takes all (trust.md 3.1)",
 	"crl-der":                 "OpenSSL reads only PEM from a hashed directory; both are in use (trust.md 3.4)",
-	"crl-files":               "OpenSSL stops at the first number that is missing; every valid CRL counts (trust.md 3.4)",
+	"crl-files":               "OpenSSL stops at the first number that is missing or cannot be read; every valid CRL counts (trust.md 3.4)",
 	"crl-grace":               "the site allows a grace after nextUpdate, which OpenSSL does not know (trust.md 3.4)",
 	"clock-skew":              "a CRL may be five minutes ahead (trust.md 3.4)",
 	"crl-of-root":             "OpenSSL asks a root about itself; an anchor is trusted for where it lies",

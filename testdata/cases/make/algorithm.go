@@ -145,7 +145,7 @@ func otherKeys() []algorithmCase {
 		{"ed25519", "Ed25519 (RFC 8419)", unsupportedAlgorithm, edKey("signer"), crypto.SHA512, nil, nil},
 		{"dsa", "DSA", unsupportedAlgorithm, dsaKey(), h, naming(seq(oid("2.16.840.1.101.3.4.3.2"))), nil},
 		{"unknown-key", "a key of an unknown kind", unsupportedAlgorithm, newKey(seq(seq(oid("1.2.3.4.5")), bits([]byte{1, 2, 3}))), h, naming(seq(oid("1.2.3.4.5"))), nil},
-		{"secp256k1", "a curve whose certificates cannot be read", malformedEnvelope, foreignCurveKey(), h, naming(seq(oid(ecdsaWith[h]))), nil},
+		{"secp256k1", "a curve whose certificates cannot be read", unsupportedAlgorithm, foreignCurveKey(), h, naming(seq(oid(ecdsaWith[h]))), nil},
 		{"signature-dsa", "an RSA key, and a signature that says it is DSA", unsupportedAlgorithm, rsaKey("signer", 2048), h, naming(seq(oid("1.2.840.10040.4.3"))), nil},
 		{"signature-unknown", "an unknown signature algorithm", unsupportedAlgorithm, rsaKey("signer", 2048), h, naming(seq(oid("1.2.3.4.5"))), nil},
 		{"signature-parameters", "rsaEncryption with parameters", unsupportedAlgorithm, rsaKey("signer", 2048), h, naming(seq(oid("1.2.840.113549.1.1.1"), integer(1))), nil},
@@ -237,7 +237,9 @@ func certificateAlgorithms(b *book) {
 	weakSub := rsaRoot.sub(example("/CN=1024-bit CA"), rsaKey("weak sub", 1024))
 	b.install(dir, sha1Sub)
 	b.install(dir, weakSub)
-	pss := pssWith(crypto.SHA256, 32)
+	pss, longSalt := pssWith(crypto.SHA256, 32), pssWith(crypto.SHA256, 222)
+	pssSub := rsaRoot.sub(example("/CN=RSA-PSS CA"), ecKey("pss sub"), signedWith(longSalt))
+	b.install(dir, pssSub)
 	mismatch := func(c *certificate) { c.says = c.by.with(crypto.SHA512).id }
 	for _, c := range []struct {
 		id, description, expect string
@@ -259,6 +261,8 @@ func certificateAlgorithms(b *book) {
 		{"root-1024", "a root of 1024 bits", weakAlgorithm, weakRoot.user(person("A")), nil},
 		{"sub-sha1", "a subordinate CA signed over SHA-1", weakAlgorithm, sha1Sub.user(person("A")), nil},
 		{"sub-1024", "a subordinate CA of 1024 bits", weakAlgorithm, weakSub.user(person("A")), nil},
+		{"cert-pss-long-salt", "the signer's certificate signed with RSA-PSS and the longest salt, which crypto/x509 does not check", unsupportedAlgorithm, rsaRoot.user(person("A"), signedWith(longSalt)), nil},
+		{"sub-pss-long-salt", "a subordinate CA signed so", unsupportedAlgorithm, pssSub.user(person("A")), nil},
 	} {
 		more := append([]about{trusting(dir)}, c.more...)
 		b.add("algorithm-"+c.id, c.description, c.expect, "trust.md case table, 3.6", clearSigned(c.who, list(c.who)), more...)

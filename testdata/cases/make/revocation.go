@@ -37,6 +37,7 @@ func revocations(b *book) {
 		}
 	}
 	revokedAuthorities(b)
+	renewedAuthorities(b)
 }
 
 // crlIssuer is the root of a case, with what is special about it.
@@ -197,7 +198,7 @@ func crlForms() []crlCase {
 		{"stale-and-good", "a stale .r0 and a current .r1", accepted, two(func(ca *entity) crlFiles {
 			return crlFiles{"r0": ca.crl(dated(days(-9), days(-2))), "r1": ca.crl()}
 		}), nil},
-		{"garbage-and-good", "an unreadable .r0 and a current .r1", accepted, two(func(ca *entity) crlFiles { return crlFiles{"r0": []byte("x"), "r1": ca.crl()} }), nil},
+		{"garbage-and-good", "an unreadable .r0 and a current .r1", accepted, two(func(ca *entity) crlFiles { return crlFiles{"r0": []byte("x"), "r1": ca.crl()} }), []about{differs("crl-files")}},
 		{"stranger-and-good", "another CA's list as .r0 and a current .r1", accepted, two(func(ca *entity) crlFiles { return crlFiles{"r0": other.crl(), "r1": ca.crl()} }), nil},
 		{"bad-signature-and-good", "a list with a bad signature and a current one", accepted, two(func(ca *entity) crlFiles {
 			return crlFiles{"r0": ca.crl(func(c *crl) { c.bend = flipLast }, older), "r1": ca.crl()}
@@ -333,5 +334,37 @@ func revokedAuthorities(b *book) {
 		{"root-revokes-itself", "a root that lists itself: an anchor is trusted for where it lies", accepted, selfRevoked.user(person("Alice")), []about{differs("crl-of-root")}},
 	} {
 		b.add("crl-"+c.id, c.description, c.expect, "trust.md 3.4; T-10", clearSigned(c.who, list(c.who)), append([]about{trusting(dir)}, c.more...)...)
+	}
+}
+
+// renewedAuthorities are CAs with a new key, which signs CRLs about what the
+// old one issued as well; the old key's certificate, by the new one, is in the
+// message.
+func renewedAuthorities(b *book) {
+	const dir = "crl-authorities"
+	for _, c := range []struct {
+		id, description, expect string
+		files                   func(newer, older, user *entity) crlFiles
+	}{
+		{"new-key", "a CRL by the new key alone", accepted, func(newer, _, _ *entity) crlFiles {
+			return crlFiles{"r0": newer.crl()}
+		}},
+		{"new-key-lists", "listed in the CRL by the new key", revoked, func(newer, _, user *entity) crlFiles {
+			return crlFiles{"r0": newer.crl(revokes(user))}
+		}},
+		{"new-key-lists-beside", "listed in the CRL by the new key, not in the old key's", revoked, func(newer, older, user *entity) crlFiles {
+			return crlFiles{"r0": older.crl(), "r1": newer.crl(revokes(user))}
+		}},
+		{"old-key-alone", "a CRL by the old key alone: none about the old key itself", crlMissing, func(_, older, _ *entity) crlFiles {
+			return crlFiles{"r0": older.crl()}
+		}},
+	} {
+		newer := b.in(dir, "Renewed CA, "+c.id)
+		older := issue(newer, newer.dn, ecKey("old "+c.id), asCA)
+		user := older.user(person("Alice"))
+		for suffix, data := range c.files(newer, older, user) {
+			b.put(dir, of(newer, suffix), data)
+		}
+		b.add("crl-rollover-"+c.id, c.description, c.expect, "trust.md 3.4, 3.6; T-10", clearSigned(user, list(user), carrying(older)), trusting(dir))
 	}
 }
