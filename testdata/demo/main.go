@@ -1,13 +1,14 @@
 // Command demo shows vouch's main job end to end, on one machine and without
-// anything installed but Go: an endorser signs lists of images and serves them;
-// a site subscribes, gets verified copies, follows an update and a revocation,
-// and lets go of everything when the list expires.
+// anything installed but Go: an endorser signs and publishes a list of images; a
+// site subscribes, gets verified copies, follows an update and a revocation,
+// and lets go of everything when the list expires; the endorser's history shows
+// what was edited in it.
 //
 //	go run ./testdata/demo [-vouch bin/vouch]
 //
 // Every command is shown as a person would type it, with what it really
 // printed. What should have come of it is checked, and the first thing that is
-// not so ends the demonstration with exit 1. It takes about twenty seconds,
+// not so ends the demonstration with exit 1. It takes about twenty-five seconds,
 // leaves no process behind, and keeps everything it made in one temporary
 // directory, which it names.
 package main
@@ -22,6 +23,10 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
+
+	"vouch/imagelist"
+	"vouch/testdata/demo/pki"
 )
 
 func main() {
@@ -63,12 +68,17 @@ func run(ctx context.Context, vouch, handlers string) error {
 	if err := os.WriteFile(filepath.Join(bin, sample), script, 0o755); err != nil {
 		return err
 	}
-	p, err := newPublisher(filepath.Join(dir, "www"))
+	alice, err := pki.New(time.Now())
 	if err != nil {
 		return err
 	}
-	defer p.stop()
-	return tell(&shell{ctx: ctx, dir: dir, bin: bin}, p)
+	www, err := serve(filepath.Join(dir, "www"))
+	if err != nil {
+		return err
+	}
+	defer www.stop()
+	t := story{shell: &shell{ctx: ctx, dir: dir, bin: bin}, alice: alice, web: www, images: map[imagelist.ImageID][]byte{}}
+	return t.tell()
 }
 
 // provide puts the program under the name by which it is called, built if

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -25,12 +26,21 @@ func (s *shell) say(format string, args ...any) {
 	fmt.Printf("\n# "+format+"\n", args...)
 }
 
-// run shows a command line and its output, and asks for its exit status.
-func (s *shell) run(status int, line string) error {
+// run shows a command line and its output, and asks for its exit status and for
+// what must stand in the output.
+func (s *shell) run(status int, line string, want ...string) error {
 	fmt.Println("$", line)
 	out, err := s.output(status, line)
 	fmt.Print(out)
-	return err
+	if err != nil {
+		return err
+	}
+	for _, w := range want {
+		if !strings.Contains(out, w) {
+			return fmt.Errorf("%s: does not say %q", line, w)
+		}
+	}
+	return nil
 }
 
 // output is what a command line printed, on both streams.

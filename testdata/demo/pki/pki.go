@@ -103,6 +103,23 @@ func (e *Endorser) WriteTrust(dir string, at time.Time) (string, error) {
 	return name + ".0", nil
 }
 
+// WriteCredential puts the endorser's certificate and key into dir, which it
+// makes, under the names that grid tools use.
+func (e *Endorser) WriteCredential(dir string) error {
+	key, err := x509.MarshalPKCS8PrivateKey(e.key)
+	if err != nil {
+		return fmt.Errorf("key: %w", err)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	cert := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: e.cert.Raw})
+	if err := os.WriteFile(filepath.Join(dir, "usercert.pem"), cert, 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(dir, "userkey.pem"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), 0o600)
+}
+
 // Sign names the endorser in the list and makes the signed message of it.
 func (e *Endorser) Sign(l *imagelist.List) ([]byte, error) {
 	l.Endorsers = []imagelist.Endorser{{DN: e.DN(), CA: e.CA(), Email: "alice@example.org", Creator: "Alice Endorser"}}
