@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"syscall"
 
@@ -59,6 +60,42 @@ func (b *bench) four() error {
 	what := fmt.Sprintf("four images of %d MiB at once: ", size>>20)
 	b.add(throughput >= 1.4, what+"throughput to that of one", ">= 1.4", "%.2f (%.2f s to %.2f s)", throughput, four.wall.Seconds(), one.wall.Seconds())
 	b.add(four.peak <= 128<<20, what+"memory", "<= 128 MiB", "%d MiB", four.peak>>20)
+	return nil
+}
+
+// endorse is a large image into an endorser's draft: measured, looked into,
+// recorded. The file is in memory on both sides, as it is after it was built.
+func (b *bench) endorse() error {
+	size, err := b.large(1, b.size)
+	if err != nil {
+		return err
+	}
+	file, workspace := filepath.Join(b.world.www, "large-0"), filepath.Join(b.dir, "workspace")
+	always := []string{"--history-key", filepath.Join(b.dir, "history.key"), "--responsible", "Alice Endorser", "-C", workspace}
+	publisher := func(words ...string) (cost, error) {
+		return b.measure(exec.CommandContext(b.ctx, b.vouch, append(append([]string{"publisher"}, words...), always...)...))
+	}
+	if _, err := publisher("init", "--uri", b.world.url+"/endorsed.list", "--title", "Images to measure with"); err != nil {
+		return err
+	}
+	if _, err := b.shell("cat " + file + " >/dev/null"); err != nil {
+		return err
+	}
+	medians, err := b.inTurn(
+		func() (cost, error) { return b.shell("sha512sum " + file) },
+		func() (cost, error) {
+			return publisher("add", file, "--uri", b.world.url+"/large-0", "--title", "Image", "--no-sbom", "made of noise")
+		},
+	)
+	if err != nil {
+		return err
+	}
+	hash, vouch := medians[0], medians[1]
+	what := fmt.Sprintf("publisher add of %d MiB: ", size>>20)
+	times, work := ratio(vouch.wall, hash.wall), ratio(vouch.cpu, hash.cpu)
+	b.add(times <= 1.15, what+"time to sha512sum", "<= 1.15", "%.2f (%.2f s to %.2f s)", times, vouch.wall.Seconds(), hash.wall.Seconds())
+	b.add(work <= 1.15, what+"processor time to sha512sum", "<= 1.15", "%.2f (%.2f s to %.2f s)", work, vouch.cpu.Seconds(), hash.cpu.Seconds())
+	b.add(vouch.peak <= 128<<20, what+"memory", "<= 128 MiB", "%d MiB", vouch.peak>>20)
 	return nil
 }
 

@@ -56,6 +56,7 @@ var numbers = []struct {
 	measure func(*bench) error
 }{
 	{"image", []string{"nginx", "curl", "openssl", "sha512sum"}, (*bench).image},
+	{"add", []string{"nginx", "sha512sum"}, (*bench).endorse},
 	{"four", []string{"nginx"}, (*bench).four},
 	{"subscriptions", []string{"nginx", "curl"}, (*bench).subscriptions},
 	{"verify", []string{"nginx", "openssl"}, (*bench).verify},
