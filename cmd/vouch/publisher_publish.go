@@ -55,7 +55,6 @@ type publication struct {
 	key  *signer // nil until a signature is needed
 	dest destination.Destination
 	o    destination.Options
-	text string // DEST as typed
 	note []string
 }
 
@@ -104,7 +103,7 @@ func (s *session) publication(c *cli.Context, w *publisher.Workspace, dest strin
 }
 
 func (s *session) publicationOf(c *cli.Context, w *publisher.Workspace, dest string, key *signer) (*publication, error) {
-	p := &publication{s: s, c: c, w: w, key: key, text: dest, o: destination.Options{
+	p := &publication{s: s, c: c, w: w, key: key, o: destination.Options{
 		UsernameFile: c.String("username-file"), PasswordFile: c.String("password-file"), TokenFile: c.String("token-file"),
 		RootsFile: c.String("roots"), Overwrite: c.Bool("overwrite"),
 	}}
@@ -160,7 +159,7 @@ func (p *publication) publish(ctx context.Context) (*publicationDoc, int, error)
 		return nil, 0, err
 	}
 	settings := p.w.Settings
-	settings.Destination = p.text
+	settings.Destination = p.dest.String()
 	if err := p.w.Remember(settings, p.w.Local); err != nil {
 		return nil, 0, err
 	}

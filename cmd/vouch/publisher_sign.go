@@ -50,7 +50,8 @@ func (s *session) publisherRenew() *cli.Command {
 		Name: "renew", Usage: "sign the unchanged list anew before it expires", ArgsUsage: "[DEST]",
 		Description: `For cron: does nothing while the list is good for longer than --within.
 Otherwise signs the same images as a new version, and publishes it if DEST is
-given, or was before. Refuses when the draft has changes that nobody signed:
+given, or was before. What was signed and could not be published is published
+the next time. Refuses when the draft has changes that nobody signed:
 those are a release, not a renewal.
 
 Examples:
@@ -318,7 +319,7 @@ func (s *session) writeSigned(doc *signedDocument) {
 // renewedDocument is vouch/renewed/v1.
 type renewedDocument struct {
 	Schema    string          `json:"schema"`
-	Due       bool            `json:"due"`
+	Due       bool            `json:"due"` // a new version was signed
 	Version   string          `json:"version"`
 	Expires   time.Time       `json:"expires"`
 	Notes     []string        `json:"notes"`
@@ -339,49 +340,74 @@ func (s *session) renew(c *cli.Context) error {
 	if err != nil {
 		return badInput(err)
 	}
-	doc := renewedDocument{Schema: "vouch/renewed/v1", Version: last.Version, Expires: last.Expires}
-	if doc.Due = last.Expires.Before(s.now.Add(within)); !doc.Due {
-		return s.result(doc, func() error { return s.notDue(last) })
-	}
-	key, err := s.signer(c, w)
-	if err != nil {
-		return err
-	}
-	signed, notes, err := s.signDraft(c, w, key)
-	if err != nil {
-		return err
-	}
-	doc.Version, doc.Expires, doc.Notes = signed.List.Version, signed.List.Expires, notes
-	dest, code := c.Args().First(), exitOK
+	dest := c.Args().First()
 	if dest == "" {
 		dest = w.Settings.Destination
 	}
-	if dest != "" {
-		p, err := s.publicationOf(c, w, dest, key)
-		if err != nil {
-			return err
-		}
-		defer p.close()
-		if doc.Published, code, err = p.publish(c.Context); err != nil {
-			return badInput(err)
-		}
+	published, err := w.Published()
+	if err != nil {
+		return badInput(err)
 	}
-	err = s.result(doc, func() error {
-		s.warnings(doc.Notes)
-		if doc.Published != nil {
-			s.writePublication(doc.Published)
-			return nil
-		}
-		if s.quiet {
-			return nil
-		}
-		_, err := fmt.Fprintf(s.out, "renewed: version %s, expires %s\n", event.Printable(doc.Version), instant(doc.Expires, s.now))
-		return err
-	})
+	// A renewal that was signed, but did not get to its place, is owed still.
+	owed := dest != "" && (published == nil || published.List.Version != last.Version)
+	doc := renewedDocument{Schema: "vouch/renewed/v1", Version: last.Version, Expires: last.Expires}
+	doc.Due = last.Expires.Before(s.now.Add(within))
+	if !doc.Due && !owed {
+		return s.result(doc, func() error { return s.notDue(last) })
+	}
+	code, err := s.renewNow(c, w, dest, &doc)
 	if err != nil {
 		return err
 	}
+	if err := s.result(doc, func() error { return s.writeRenewed(&doc) }); err != nil {
+		return err
+	}
 	return status(code)
+}
+
+// renewNow signs, if that is due, and publishes, if there is a place. The place
+// is opened first: without it nothing is signed, and tomorrow is another day.
+func (s *session) renewNow(c *cli.Context, w *publisher.Workspace, dest string, doc *renewedDocument) (int, error) {
+	var key *signer
+	var err error
+	if doc.Due || c.Bool("client-cert") {
+		if key, err = s.signer(c, w); err != nil {
+			return 0, err
+		}
+	}
+	var p *publication
+	if dest != "" {
+		if p, err = s.publicationOf(c, w, dest, key); err != nil {
+			return 0, err
+		}
+		defer p.close()
+	}
+	if doc.Due {
+		signed, notes, err := s.signDraft(c, w, key)
+		if err != nil {
+			return 0, err
+		}
+		doc.Version, doc.Expires, doc.Notes = signed.List.Version, signed.List.Expires, notes
+	}
+	if p == nil {
+		return exitOK, nil
+	}
+	var code int
+	doc.Published, code, err = p.publish(c.Context)
+	return code, badInput(err)
+}
+
+func (s *session) writeRenewed(doc *renewedDocument) error {
+	s.warnings(doc.Notes)
+	if doc.Published != nil {
+		s.writePublication(doc.Published)
+		return nil
+	}
+	if s.quiet {
+		return nil
+	}
+	_, err := fmt.Fprintf(s.out, "renewed: version %s, expires %s\n", event.Printable(doc.Version), instant(doc.Expires, s.now))
+	return err
 }
 
 // notDue says so to a person; cron hears nothing.

@@ -43,7 +43,8 @@ type Options struct {
 // Destination is where one list is put, and images beside it. It is for one
 // goroutine. Its three implementations are local, remote and web.
 type Destination interface {
-	// String is the destination, printable, without secrets.
+	// String is the destination, printable, without secrets; a local path is
+	// absolute. Open understands it.
 	String() string
 	// Read returns the list that is there now, or nil and no error when there
 	// is none.

@@ -26,6 +26,10 @@ func openLocal(path string, o Options) (Destination, error) {
 	if err := checkFile(path); err != nil {
 		return nil, err
 	}
+	path, err := filepath.Abs(path) // what is kept of it is used in other directories too
+	if err != nil {
+		return nil, fmt.Errorf("destination: %w", err)
+	}
 	l := &local{path: path, name: filepath.Base(path), o: o}
 	dir, err := os.OpenRoot(filepath.Dir(path))
 	if errors.Is(err, fs.ErrNotExist) {
