@@ -127,9 +127,15 @@ func TestReadme_Configuration(t *testing.T) {
 	}
 }
 
-// The sample for cron: a schedule that parses, a user, and a command that vouch has.
+// The samples for cron: a schedule that parses, a user, and a command that vouch has.
 func TestSampleCron(t *testing.T) {
-	raw, err := os.ReadFile("../../etc/cron/vouch")
+	for _, name := range []string{"vouch", "vouch-publisher"} {
+		t.Run(name, func(t *testing.T) { cronSample(t, name) })
+	}
+}
+
+func cronSample(t *testing.T, name string) {
+	raw, err := os.ReadFile(filepath.Join("../../etc/cron", name))
 	if err != nil {
 		t.Fatal(err)
 	}
