@@ -51,8 +51,8 @@ func (s *session) publisherRenew() *cli.Command {
 		Description: `For cron: does nothing while the list is good for longer than --within.
 Otherwise signs the same images as a new version, and publishes it if DEST is
 given, or was before. What was signed and could not be published is published
-the next time. Refuses when the draft has changes that nobody signed:
-those are a release, not a renewal.
+the next time. Refuses when the draft has changes that nobody signed: those are
+a release, not a renewal.
 
 Examples:
   vouch publisher renew -C /srv/images
