@@ -2,15 +2,19 @@ package imagelist_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"reflect"
 	"runtime"
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"vouch/imagelist"
+	"vouch/imagelist/smime"
 	"vouch/imagelist/verdict"
 )
 
@@ -527,6 +531,12 @@ func FuzzDecode(f *testing.F) {
 	f.Add([]byte(listOf(head, entry)))
 	f.Add([]byte(listOf(head+`,"vouch:revoked":[{}],"x":{"y":[1,"\ud83d\ude00"]}`, entry, entry)))
 	f.Add([]byte(strings.ReplaceAll(listOf(head, entry), ",", "\r\n,")))
+	for _, c := range readCases(f) {
+		signed, err := smime.Open(c.Message, smime.Options{})
+		if err == nil && c.Family() == "list" && len(signed.Content) <= 8<<10 {
+			f.Add(signed.Content)
+		}
+	}
 	f.Fuzz(func(t *testing.T, content []byte) {
 		before := bytes.Clone(content)
 		l, err := imagelist.Decode(content)
@@ -538,6 +548,12 @@ func FuzzDecode(f *testing.F) {
 				t.Fatalf("list %v with error %v", l, err)
 			}
 			return
+		}
+		if !json.Valid(content) || !utf8.Valid(content) || bytes.IndexByte(content, 0) >= 0 {
+			t.Fatalf("no JSON: %q", content)
+		}
+		if fault := strictFault(t, content); fault != "" || len(l.Images) > imagelist.MaxImages {
+			t.Fatalf("%s, %d images: %q", fault, len(l.Images), content)
 		}
 		for _, image := range l.Images {
 			if !imagelist.SafeIdentifier(string(image.Identifier)) || image.Size < 0 || image.URI == "" || image.Version == "" {
@@ -554,4 +570,52 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("not canonical (%v):\n%s\n%s", err, encoded, again)
 		}
 	})
+}
+
+// strictFault is what the rules of format.md have against a JSON text, found
+// with the other JSON package.
+func strictFault(t *testing.T, content []byte) string {
+	type object struct {
+		keys map[string]bool // nil for an array
+		key  bool            // a key comes next
+	}
+	var open []object
+	in := json.NewDecoder(bytes.NewReader(content))
+	in.UseNumber()
+	for {
+		token, err := in.Token()
+		if err == io.EOF {
+			return ""
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if delim, ok := token.(json.Delim); ok && (delim == ']' || delim == '}') {
+			open = open[:len(open)-1]
+			continue
+		}
+		if n := len(open); n > 0 && open[n-1].keys != nil {
+			o := &open[n-1]
+			if o.key {
+				if o.keys[token.(string)] {
+					return fmt.Sprintf("the key %q twice", token)
+				}
+				o.keys[token.(string)] = true
+			}
+			o.key = !o.key
+		}
+		switch v := token.(type) {
+		case string:
+			if len(v) > 64<<10 || strings.ContainsRune(v, 0) {
+				return "a string that is long or has a NUL"
+			}
+		case json.Delim:
+			o := object{}
+			if v == '{' {
+				o = object{keys: map[string]bool{}, key: true}
+			}
+			if open = append(open, o); len(open) > 32 {
+				return "deeper than 32"
+			}
+		}
+	}
 }

@@ -2,10 +2,14 @@ package smime
 
 import (
 	"bytes"
+	"crypto"
+	"encoding/base64"
+	"regexp"
 	"strings"
 	"testing"
 
 	"vouch/imagelist/verdict"
+	"vouch/testdata/cases"
 )
 
 // messages are seeds: one of every form.
@@ -27,12 +31,71 @@ func messages(f *testing.F) [][]byte {
 	}
 }
 
+// caseMessages are the messages of testdata/cases that are short enough to be
+// bent often, with their options.
+func caseMessages(f *testing.F) []*cases.Case {
+	f.Helper()
+	const longest = 8 << 10
+	all, err := cases.Read()
+	if err != nil {
+		f.Fatal(err)
+	}
+	var short []*cases.Case
+	for _, c := range all {
+		if len(c.Message) <= longest {
+			short = append(short, c)
+		}
+	}
+	return short
+}
+
+// spoken is what the signers of a set of messages signed.
+type spoken struct {
+	contents map[string]bool
+	der      []byte // of all messages: every digest that was signed is in it
+}
+
+func (s *spoken) add(raw []byte) {
+	if e, err := unwrap(raw); err == nil {
+		if der, err := normalise(e.p7); err == nil {
+			s.der = append(s.der, der...)
+		}
+	}
+	for _, o := range []Options{{}, {AllowSHA1: true}, {Binary: true}, {AllowSHA1: true, Binary: true}} {
+		if got, err := Open(raw, o); err == nil {
+			s.contents[string(got.Content)] = true
+		}
+	}
+}
+
+// by says whether somebody signed the content. Of a message that is refused
+// for other reasons only the digest is known.
+func (s *spoken) by(content []byte) bool {
+	if s.contents[string(content)] {
+		return true
+	}
+	for _, h := range []crypto.Hash{crypto.SHA256, crypto.SHA384, crypto.SHA512, crypto.SHA1} {
+		sum := h.New()
+		sum.Write(content)
+		if bytes.Contains(s.der, sum.Sum(nil)) {
+			return true
+		}
+	}
+	return false
+}
+
 // FuzzOpen: never a panic, never content with an error, every error a code of
 // Open's, and nothing accepted that the seeds' signers did not sign.
 func FuzzOpen(f *testing.F) {
+	said := spoken{contents: map[string]bool{}}
 	for _, m := range messages(f) {
+		said.add(m)
 		f.Add(m, false, false)
 		f.Add(m, true, true)
+	}
+	for _, c := range caseMessages(f) {
+		said.add(c.Message)
+		f.Add(c.Message, c.Has(cases.AllowSHA1), c.Has(cases.Binary))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte, sha1, binary bool) {
 		before := bytes.Clone(raw)
@@ -41,8 +104,11 @@ func FuzzOpen(f *testing.F) {
 			t.Fatal("the input was changed")
 		}
 		if err == nil {
-			if !bytes.Equal(Canonical(got.Content), []byte(canonicalDocument)) {
+			if !said.by(got.Content) {
 				t.Fatalf("accepted %q", got.Content)
+			}
+			if got.Detached && !binary && !bytes.Equal(Canonical(got.Content), got.Content) {
+				t.Fatalf("not the form that was hashed: %q", got.Content)
 			}
 			return
 		}
@@ -58,6 +124,124 @@ func FuzzOpen(f *testing.F) {
 	})
 }
 
+// FuzzUnwrap: the parts are those that a reading line by line finds.
+func FuzzUnwrap(f *testing.F) {
+	for _, m := range messages(f) {
+		f.Add(m)
+	}
+	for _, c := range caseMessages(f) {
+		f.Add(c.Message)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		e, err := unwrap(raw)
+		if err != nil {
+			if code := verdict.Of(err); code != verdict.NotSigned && code != verdict.MalformedEnvelope {
+				t.Fatalf("code %q: %v", code, err)
+			}
+			return
+		}
+		if !e.detached {
+			if e.part != nil {
+				t.Fatalf("embedded, and yet a part: %q", e.part)
+			}
+			return
+		}
+		part, p7 := byLines(t, string(raw))
+		if string(e.part) != part || !bytes.Equal(e.p7, p7) {
+			t.Fatalf("parts %q and % x, by lines %q and % x", e.part, e.p7, part, p7)
+		}
+	})
+}
+
+// byLines reads a clear-signed message that was accepted the plain way: its
+// last line is the closing boundary, and three lines begin with the boundary.
+func byLines(t *testing.T, raw string) (part string, p7 []byte) {
+	last := strings.TrimRight(raw, " \t\r\n")
+	last = last[strings.LastIndexByte(last, '\n')+1:]
+	mark := strings.TrimSuffix(last, "--")
+	if mark == last || !strings.HasPrefix(mark, "--") {
+		t.Fatalf("the last line is %q", last)
+	}
+	_, body := cutHeader(raw)
+	var sections []string
+	section := ""
+	for line := range strings.Lines(body) {
+		if strings.HasPrefix(line, mark) {
+			sections = append(sections, section)
+			section = ""
+			continue
+		}
+		section += line
+	}
+	if len(sections) != 3 {
+		t.Fatalf("%d lines begin with %q", len(sections), mark)
+	}
+	_, encoded := cutHeader(sections[2])
+	p7, err := base64.StdEncoding.DecodeString(strings.NewReplacer(" ", "", "\t", "", "\r", "", "\n", "").Replace(encoded))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimRight(strings.TrimSuffix(sections[1], "\n"), "\r"), p7
+}
+
+// cutHeader cuts a text at its first empty line.
+func cutHeader(text string) (header, body string) {
+	for line := range strings.Lines(text) {
+		header += line
+		if strings.TrimRight(line, "\r\n") == "" {
+			break
+		}
+	}
+	return header, text[len(header):]
+}
+
+var lineEnd = regexp.MustCompile("\r*\n")
+
+// FuzzCanonical: the canonical form is the one a regular expression makes, is
+// its own canonical form, and what is parsed is what is hashed, except for a
+// header of the signed part.
+func FuzzCanonical(f *testing.F) {
+	f.Add([]byte("{\r\r\n\n\r\n\r}\r"), false)
+	f.Add([]byte("Content-Type: text/plain\n\n{}\n"), true)
+	for _, c := range caseMessages(f) {
+		if e, err := unwrap(c.Message); err == nil && e.detached {
+			f.Add(e.part, c.Has(cases.Binary))
+		}
+	}
+	f.Fuzz(func(t *testing.T, text []byte, binary bool) {
+		before := bytes.Clone(text)
+		canonical := Canonical(text)
+		if want := lineEnd.ReplaceAll(text, []byte("\r\n")); !bytes.Equal(canonical, want) {
+			t.Fatalf("%q instead of %q", canonical, want)
+		}
+		if again := Canonical(canonical); !bytes.Equal(again, canonical) {
+			t.Fatalf("%q, and once more %q", canonical, again)
+		}
+		forms, err := (&envelope{part: text, detached: true}).forms(&message{}, Options{Binary: binary})
+		if err != nil && verdict.Of(err) != verdict.MalformedEnvelope {
+			t.Fatal(err)
+		}
+		for i, form := range forms {
+			checkForm(t, form, [][]byte{canonical, text}[i])
+		}
+		if !bytes.Equal(text, before) {
+			t.Fatal("the input was changed")
+		}
+	})
+}
+
+// checkForm asserts that the content is what is hashed, or what follows the
+// header of a text/plain part in it.
+func checkForm(t *testing.T, f form, hashed []byte) {
+	if !bytes.Equal(f.hashed, hashed) || !bytes.HasSuffix(hashed, f.content) {
+		t.Fatalf("content %q, hashed %q instead of %q", f.content, f.hashed, hashed)
+	}
+	header := string(hashed[:len(hashed)-len(f.content)])
+	if want, _ := cutHeader(string(hashed)); header != "" && (header != want || !strings.Contains(strings.ToLower(header), "text/plain")) {
+		t.Fatalf("cut off: %q", header)
+	}
+}
+
 // FuzzNormalise: what comes out is DER, so that it comes out of itself, and is
 // not longer than what went in.
 func FuzzNormalise(f *testing.F) {
@@ -65,6 +249,11 @@ func FuzzNormalise(f *testing.F) {
 	f.Add(overlapping(20))
 	f.Add([]byte("\x30\x80\x24\x80\x04\x01\x61\x04\x02\x62\x63\x00\x00\x00\x00"))
 	f.Add([]byte("\x30\x84\x00\x00\x00\x03\x02\x01\x05"))
+	for _, c := range caseMessages(f) {
+		if e, err := unwrap(c.Message); err == nil {
+			f.Add(e.p7)
+		}
+	}
 	f.Fuzz(func(t *testing.T, ber []byte) {
 		der, err := normalise(ber)
 		if err != nil {

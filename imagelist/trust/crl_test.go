@@ -455,6 +455,9 @@ func FuzzCRL(f *testing.F) {
 	f.Add(ca.crl(f, nil, user))
 	f.Add(ca.crl(f, crlExtension(true, point(fullName("http://x")), 2, 5, 29, 28), user))
 	f.Add(toPEM(pemCRL, ca.crl(f, nil, user)))
+	for _, file := range trustFiles(f, "*.r[0-9]*") {
+		f.Add(file)
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		lists, broken := (&crlLists{data: data}).parsed()
 		if len(lists) == 0 && len(broken) == 0 {

@@ -324,12 +324,18 @@ func TestIGTFSubordinates(t *testing.T) {
 func FuzzSigningPolicy(f *testing.F) {
 	f.Add([]byte(head+"cond_subjects globus '\"/A*\" \"/B?\"'\n"), "/A/b")
 	f.Add([]byte(head+"cond_banned_subjects globus '*'\n"), "/B/")
+	for _, file := range trustFiles(f, "*.signing_policy") {
+		f.Add(file, "/DC=org/DC=example/CN=Alice")
+	}
 	f.Fuzz(func(t *testing.T, data []byte, subject string) { fuzzPolicy(t, parseSigningPolicy, data, subject) })
 }
 
 func FuzzNamespaces(f *testing.F) {
 	f.Add([]byte("#NAMESPACES-VERSION: 1.0\nTO Issuer \"/C=X/CN=CA\" \\\n PERMIT Subject \"/A.*\"\n"), "/A/b")
 	f.Add([]byte("TO Issuer SELF DENY Subject \"[Run by the Issuer]\"\n"), "R")
+	for _, file := range trustFiles(f, "*.namespaces") {
+		f.Add(file, "/DC=org/DC=example/CN=Alice")
+	}
 	f.Fuzz(func(t *testing.T, data []byte, subject string) { fuzzPolicy(t, parseNamespaces, data, subject) })
 }
 
@@ -340,15 +346,38 @@ func fuzzPolicy(t *testing.T, parse policyParser, data []byte, text string) {
 	if (err == nil) != (len(rules) > 0) {
 		t.Fatalf("%d rules, %v", len(rules), err)
 	}
-	issuer := dn(t, "C=X", "CN=CA")
 	who := subject{dn: text, permits: []string{text}, denies: []string{text}}
-	got, by := judge(rules, issuer, true, who)
-	if got == permits && by.line == 0 {
-		t.Fatal("permitted by nothing")
-	}
-	for _, r := range rules {
-		if r.deny && got == permits && r.matches(text) && (r.self || Matches(issuer, r.issuer)) {
-			t.Fatalf("permitted by line %d, denied by line %d", by.line, r.line)
+	for _, issuer := range [][]byte{dn(t, "C=X", "CN=CA"), dn(t, "DC=org", "DC=example", "CN=Example CA")} {
+		for _, self := range []bool{true, false} {
+			checkRuling(t, rules, issuer, self, who)
 		}
+	}
+}
+
+// checkRuling counts the rules about an issuer once more.
+func checkRuling(t *testing.T, rules []rule, issuer []byte, self bool, who subject) {
+	got, by := judge(rules, issuer, self, who)
+	about, permitted, denied := 0, 0, 0
+	for _, r := range rules {
+		if r.self && !self || !r.self && !Matches(issuer, r.issuer) {
+			continue
+		}
+		about++
+		switch {
+		case r.matches(who.dn) && r.deny:
+			denied++
+		case r.matches(who.dn):
+			permitted++
+		}
+	}
+	want := silent
+	switch {
+	case denied > 0, about > 0 && permitted == 0:
+		want = denies
+	case permitted > 0:
+		want = permits
+	}
+	if got != want || got == permits && by.line == 0 {
+		t.Fatalf("%d at line %d, want %d: %d rules, %d permit, %d deny", got, by.line, want, about, permitted, denied)
 	}
 }

@@ -3,6 +3,7 @@ package event
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -83,5 +84,53 @@ func TestT45_PrintableJSONMeansTheSame(t *testing.T) {
 	}
 	if bad := PrintableJSON([]byte("\"a\xffb\"")); string(bad) != `"a\ufffdb"` || !utf8.Valid(bad) {
 		t.Errorf("invalid UTF-8: %q", bad)
+	}
+}
+
+// FuzzPrintable: nothing hidden is left, what can be seen is kept as it is,
+// and a text that is printable stays the same; JSON means what it meant.
+func FuzzPrintable(f *testing.F) {
+	for _, r := range hostileRunes() {
+		f.Add("a" + string(r) + "b")
+	}
+	f.Add("\xff\xed\xa0\x80\xf5")
+	f.Add("{\"a\":\t[\"\u202e\",\n\"\U000e0001\"]}")
+	f.Fuzz(func(t *testing.T, s string) {
+		got := Printable(s)
+		if !printable(got) || Printable(got) != got || len(got) > 4*len(s) {
+			t.Fatalf("%q of %q", got, s)
+		}
+		if printable(s) && got != s {
+			t.Fatalf("%q became %q", s, got)
+		}
+		seen := strings.Map(func(r rune) rune {
+			if hidden(r) || r == utf8.RuneError {
+				return -1
+			}
+			return r
+		}, s)
+		for _, r := range seen {
+			_, rest, found := strings.Cut(got, string(r))
+			if !found {
+				t.Fatalf("%q lost %q of %q", got, r, s)
+			}
+			got = rest
+		}
+		checkPrintableJSON(t, s)
+	})
+}
+
+// checkPrintableJSON compares what two readers of JSON would see.
+func checkPrintableJSON(t *testing.T, s string) {
+	var before, after any
+	if json.Unmarshal([]byte(s), &before) != nil {
+		return
+	}
+	text := PrintableJSON([]byte(s))
+	if err := json.Unmarshal(text, &after); err != nil || !reflect.DeepEqual(before, after) {
+		t.Fatalf("%q became %q: %v", s, text, err)
+	}
+	if out := strings.NewReplacer("\n", "", "\r", "", "\t", "").Replace(string(text)); !printable(out) {
+		t.Fatalf("%q", text)
 	}
 }
