@@ -54,6 +54,10 @@ func Tampered() Change {
 // SHA1 signs with a digest that a strict site refuses.
 func SHA1() Change { return openssl("-md", "sha1") }
 
+// Binary signs the list with the line ends it has, which only a subscription
+// with "binary: true" accepts.
+func Binary() Change { return openssl("-md", "sha256", "-binary") }
+
 // SHA224 signs with a digest that nobody asked for.
 func SHA224() Change { return openssl("-md", "sha224") }
 
