@@ -140,8 +140,9 @@ func (m *message) readContent() error {
 	return nil
 }
 
-// readCertificates keeps those that can be read. One that cannot be is only
-// noted: it matters when it is the signer's, and then it is missing.
+// readCertificates keeps those that can be read and have names of a bearable
+// length. One that cannot be is only noted: it matters when it is the signer's,
+// and then it is missing.
 func (m *message) readCertificates() error {
 	list, err := elements(m.data.Certificates.Bytes)
 	if err != nil {
@@ -152,7 +153,7 @@ func (m *message) readCertificates() error {
 	}
 	for i, e := range list {
 		c, err := x509.ParseCertificate(e.FullBytes)
-		if err != nil {
+		if err != nil || max(len(c.RawSubject), len(c.RawIssuer)) > MaxName {
 			m.warnings = append(m.warnings, fmt.Sprintf("certificate %d of the message cannot be read", i+1))
 			m.unreadable = append(m.unreadable, e.FullBytes)
 			continue

@@ -39,6 +39,7 @@ const (
 	MaxHeader       = 64 << 10 // bytes of one MIME header block
 	MaxCertificates = 16
 	MaxSignerInfos  = 8
-	MaxDepth        = 32    // levels of ASN.1
-	MaxNodes        = 50000 // ASN.1 elements
+	MaxName         = 4 << 10 // bytes of a certificate's subject or issuer
+	MaxDepth        = 32      // levels of ASN.1
+	MaxNodes        = 50000   // ASN.1 elements
 )

@@ -355,3 +355,24 @@ func TestBase64_UnusedBits(t *testing.T) {
 	message[last]++
 	expect(t, message, Options{}, verdict.MalformedEnvelope, "")
 }
+
+// T-45, T-46: what a stranger writes into names and identifiers is not carried
+// into every event, log and status.
+func TestT46_LongNames(t *testing.T) {
+	alice := people()["alice"]
+	long := certify(strings.Repeat("é", MaxName/2), 77, alice.key.Public(), people()["ca"])
+	_, err := Open(forge(document, func(f *forgery) {
+		f.data.Certificates = implicit(0, long.Raw)
+		f.info.SID = asn1.RawValue{FullBytes: encode(issuerAndSerial{Issuer: asn1.RawValue{FullBytes: long.RawIssuer}, Serial: long.SerialNumber})}
+	}), Options{})
+	if verdict.Of(err) != verdict.MalformedEnvelope {
+		t.Errorf("a name of %d bytes: %v", len(long.RawSubject), err)
+	}
+	_, err = Open(forge(document, func(f *forgery) {
+		f.info.DigestAlgorithm.Algorithm = append(asn1.ObjectIdentifier{1, 2}, make([]int, 100000)...)
+		f.data.DigestAlgorithms = []algorithm{f.info.DigestAlgorithm}
+	}), Options{})
+	if no := verdict.As(err); no == nil || no.Code != verdict.UnsupportedAlgorithm || len(no.Detail) > 5<<10 {
+		t.Errorf("an identifier of 100000 numbers: %.100v", err)
+	}
+}

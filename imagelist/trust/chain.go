@@ -16,18 +16,29 @@ const (
 	maxDepth  = 6  // CA certificates above the signer
 	maxExtra  = 16 // certificates taken from a message
 	maxChains = 32 // chains examined for one signer
-	maxProofs = 64 // signatures verified to explain a refusal
+	maxProofs = 32 // signatures verified to explain a refusal
+	maxHuge   = 2  // certificates taken from a message whose RSA key is over hugeRSA
+	hugeRSA   = 4096
 )
 
 var errTooLong = fmt.Errorf("every chain has more than %d CAs", maxDepth)
 
-// usable are the certificates of a message that may help to build a chain.
+// usable are the certificates of a message that may help to build a chain. A
+// key of 8192 bits takes a millisecond, and a maze of certificates that have
+// all issued each other has crypto/x509 verify a hundred signatures.
 func usable(signer *x509.Certificate, extra []*x509.Certificate) []*x509.Certificate {
 	var some []*x509.Certificate
+	huge := 0
 	for _, c := range extra {
-		if len(some) < maxExtra && c != nil && !c.Equal(signer) && !oversized(c) {
-			some = append(some, c)
+		if len(some) == maxExtra || c == nil || c.Equal(signer) || oversized(c) {
+			continue
 		}
+		if rsaBits(c) > hugeRSA {
+			if huge++; huge > maxHuge {
+				continue
+			}
+		}
+		some = append(some, c)
 	}
 	return some
 }

@@ -9,6 +9,7 @@ package verdict
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Code is one of the stable reasons of contract §4. The zero value means
@@ -77,9 +78,18 @@ type Rejection struct {
 
 func (r *Rejection) Error() string { return fmt.Sprintf("%s: %s", r.Code, r.Detail) }
 
-// Reject builds a Rejection; format and args give the detail.
+// maxDetail bounds a detail, in bytes. It may quote what a stranger has sent, and
+// goes into events, logs and the environment of handlers.
+const maxDetail = 4 << 10
+
+// Reject builds a Rejection; format and args give the detail, which is cut
+// after 4 KiB.
 func Reject(c Code, format string, args ...any) *Rejection {
-	return &Rejection{Code: c, Detail: fmt.Sprintf(format, args...)}
+	detail := fmt.Sprintf(format, args...)
+	if len(detail) > maxDetail {
+		detail = strings.ToValidUTF8(detail[:maxDetail], "") + "…"
+	}
+	return &Rejection{Code: c, Detail: detail}
 }
 
 // As returns the Rejection in err's chain, or nil.
