@@ -61,6 +61,7 @@ var numbers = []struct {
 	{"subscriptions", []string{"nginx", "curl"}, (*bench).subscriptions},
 	{"verify", []string{"nginx", "openssl"}, (*bench).verify},
 	{"read", []string{"nginx"}, (*bench).read},
+	{"limits", []string{"nginx"}, (*bench).limits},
 }
 
 var packages = map[string]string{"nginx": "nginx-light", "curl": "curl", "openssl": "openssl", "sha512sum": "coreutils"}

@@ -129,3 +129,8 @@ func (e *Endorser) Sign(l *imagelist.List) ([]byte, error) {
 	}
 	return smime.Sign(content, e.cert, e.key, nil, smime.SignOptions{At: l.Created})
 }
+
+// SignText signs any text, clear-signed or with the text inside.
+func (e *Endorser) SignText(text []byte, opaque bool) ([]byte, error) {
+	return smime.Sign(text, e.cert, e.key, nil, smime.SignOptions{Opaque: opaque})
+}
