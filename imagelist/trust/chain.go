@@ -2,6 +2,8 @@ package trust
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -17,24 +19,30 @@ const (
 	maxExtra  = 16 // certificates taken from a message
 	maxChains = 32 // chains examined for one signer
 	maxProofs = 32 // signatures verified to explain a refusal
-	maxHuge   = 2  // certificates taken from a message whose RSA key is over hugeRSA
-	hugeRSA   = 4096
+	maxSlow   = 2  // certificates taken from a message whose key is slow
 )
 
 var errTooLong = fmt.Errorf("every chain has more than %d CAs", maxDepth)
 
+// slow reports whether verifying with a certificate's key takes a millisecond.
+func slow(c *x509.Certificate) bool {
+	const largeRSA = 4096
+	key, ok := c.PublicKey.(*ecdsa.PublicKey)
+	return rsaBits(c) > largeRSA || ok && key.Curve == elliptic.P521()
+}
+
 // usable are the certificates of a message that may help to build a chain. A
-// key of 8192 bits takes a millisecond, and a maze of certificates that have
-// all issued each other has crypto/x509 verify a hundred signatures.
+// maze of certificates that have all issued each other has crypto/x509 verify a
+// hundred signatures, which must not all be slow ones.
 func usable(signer *x509.Certificate, extra []*x509.Certificate) []*x509.Certificate {
 	var some []*x509.Certificate
-	huge := 0
+	slowOnes := 0
 	for _, c := range extra {
 		if len(some) == maxExtra || c == nil || c.Equal(signer) || oversized(c) {
 			continue
 		}
-		if rsaBits(c) > hugeRSA {
-			if huge++; huge > maxHuge {
+		if slow(c) {
+			if slowOnes++; slowOnes > maxSlow {
 				continue
 			}
 		}

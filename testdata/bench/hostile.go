@@ -20,8 +20,8 @@ import (
 
 // hostile makes certificates of authorities that nobody trusts.
 type hostile struct {
-	fast, large, slow signingKey
-	serial            int64
+	curve521, middle, large, slow signingKey // P-521, P-384, RSA of 4096 and of 8192 bits
+	serial                        int64
 }
 
 // signingKey signs, and says with which algorithm.
@@ -30,25 +30,32 @@ type signingKey struct {
 	sign            func(data []byte) []byte
 }
 
-func newHostile() (*hostile, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P521(), rand.Reader)
-	if err != nil {
+func newHostile() (h *hostile, err error) {
+	h = &hostile{}
+	if h.curve521, err = curveKey(elliptic.P521()); err != nil {
 		return nil, err
 	}
-	fast, err := spkiOf(key.Public())
-	if err != nil {
+	if h.middle, err = curveKey(elliptic.P384()); err != nil {
 		return nil, err
 	}
-	h := &hostile{fast: signingKey{spki: fast, algorithm: seq(oid(1, 2, 840, 10045, 4, 3, 2)), sign: func(data []byte) []byte {
+	if h.large, err = slowKey(4096); err != nil {
+		return nil, err
+	}
+	h.slow, err = slowKey(8192)
+	return h, err
+}
+
+func curveKey(curve elliptic.Curve) (signingKey, error) {
+	key, err := ecdsa.GenerateKey(curve, rand.Reader)
+	if err != nil {
+		return signingKey{}, err
+	}
+	spki, err := spkiOf(key.Public())
+	return signingKey{spki: spki, algorithm: seq(oid(1, 2, 840, 10045, 4, 3, 2)), sign: func(data []byte) []byte {
 		digest := sha256.Sum256(data)
 		signature, _ := ecdsa.SignASN1(rand.Reader, key, digest[:])
 		return signature
-	}}}
-	if h.slow, err = slowKey(8192); err != nil {
-		return nil, err
-	}
-	h.large, err = slowKey(4096)
-	return h, err
+	}}, err
 }
 
 func spkiOf(public crypto.PublicKey) ([]byte, error) { return x509.MarshalPKIXPublicKey(public) }

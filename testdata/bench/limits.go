@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"vouch/imagelist"
@@ -36,26 +37,29 @@ func (h *hostile) worst() map[string][]byte {
 	all["16 certificates with RSA keys of 8192 bits that have all issued each other"] = h.message(h.slow, 1, nil, nil, with(slow, maze)...)
 	all["the same, and eight signers"] = h.message(h.slow, 8, nil, nil, with(slow, maze)...)
 
-	fast := h.certificate(h.fast, h.fast, "maze", "signer", altNames(100, 600, "s"))
-	heavy := many(h.fast, h.fast, "maze", func(i int) [][]byte { return [][]byte{altNames(100, 250, fmt.Sprint("m", i)), constraints(2000)} })
-	all["a maze of name constraints"] = h.message(h.fast, 1, nil, nil, with(fast, heavy)...)
-	chain := [][]byte{h.certificate(h.fast, h.fast, "level 0", "signer")}
+	fast := h.certificate(h.curve521, h.curve521, "maze", "signer", altNames(100, 600, "s"))
+	heavy := many(h.curve521, h.curve521, "maze", func(i int) [][]byte { return [][]byte{altNames(100, 250, fmt.Sprint("m", i)), constraints(2000)} })
+	all["a maze of name constraints"] = h.message(h.curve521, 1, nil, nil, with(fast, heavy)...)
+	mid := h.certificate(h.middle, h.middle, "maze", "signer", altNames(100, 600, "s"))
+	all["a maze of name constraints with quicker keys"] = h.message(h.middle, 1, nil, nil, with(mid,
+		many(h.middle, h.middle, "maze", func(i int) [][]byte { return [][]byte{altNames(100, 250, fmt.Sprint("m", i)), constraints(2000)} }))...)
+	chain := [][]byte{h.certificate(h.curve521, h.curve521, "level 0", "signer")}
 	for i := range certificates - 1 {
-		chain = append(chain, h.certificate(h.fast, h.fast, fmt.Sprint("level ", i+1), fmt.Sprint("level ", i), asCA, keyUsage))
+		chain = append(chain, h.certificate(h.curve521, h.curve521, fmt.Sprint("level ", i+1), fmt.Sprint("level ", i), asCA, keyUsage))
 	}
-	all["a chain of 16 to nobody"] = h.message(h.fast, 1, nil, nil, chain...)
-	all["a certificate with 1 MiB of alternative names"] = h.message(h.fast, 1, nil, nil, h.certificate(h.fast, h.fast, "x", "signer", altNames(90000, 6, "")))
-	all["15 others with 60 KiB of alternative names"] = h.message(h.fast, 1, nil, nil, with(fast, many(h.fast, h.fast, "maze", func(i int) [][]byte { return [][]byte{altNames(4500, 6, fmt.Sprint(i))} }))...)
+	all["a chain of 16 to nobody"] = h.message(h.curve521, 1, nil, nil, chain...)
+	all["a certificate with 1 MiB of alternative names"] = h.message(h.curve521, 1, nil, nil, h.certificate(h.curve521, h.curve521, "x", "signer", altNames(90000, 6, "")))
+	all["15 others with 60 KiB of alternative names"] = h.message(h.curve521, 1, nil, nil, with(fast, many(h.curve521, h.curve521, "maze", func(i int) [][]byte { return [][]byte{altNames(4500, 6, fmt.Sprint(i))} }))...)
 
-	signer := h.certificate(h.fast, h.fast, "x", "signer")
+	signer := h.certificate(h.curve521, h.curve521, "x", "signer")
 	long := strings.Repeat("é", 240<<10)
-	all["names of 480 KiB that are escaped in print"] = h.message(h.fast, 1, nil, nil, h.certificate(h.fast, h.fast, "x", long))
+	all["names of 480 KiB that are escaped in print"] = h.message(h.curve521, 1, nil, nil, h.certificate(h.curve521, h.curve521, "x", long))
 	var attributes [][]byte
 	for i := range 9900 {
 		attributes = append(attributes, seq(oid(1, 2, 3, i), tlv(0x31, tlv(4, make([]byte, 80)))))
 	}
-	all["9900 signed attributes"] = h.message(h.fast, 1, attributes, nil, signer)
-	all["1 MiB of CRLs"] = h.message(h.fast, 1, nil, tlv(0xa1, bytes.Repeat(seq(seq(integer(1)), seq(null), tlv(3, make([]byte, 40))), 4000)), signer)
+	all["9900 signed attributes"] = h.message(h.curve521, 1, attributes, nil, signer)
+	all["1 MiB of CRLs"] = h.message(h.curve521, 1, nil, tlv(0xa1, bytes.Repeat(seq(seq(integer(1)), seq(null), tlv(3, make([]byte, 40))), 4000)), signer)
 	all["nested as deep as it goes"] = bytes.Repeat([]byte{0x30, 0x80}, 1<<19)
 	all["an octet string in 49000 pieces"] = pieces(49000)
 	return all
@@ -84,16 +88,27 @@ func (b *bench) limits() error {
 		if len(message) > smime.MaxPKCS7 {
 			return fmt.Errorf("%s: %d bytes", name, len(message))
 		}
-		wall, why := time.Hour, ""
+		wall, cpu, why := time.Hour, time.Hour, ""
 		for range b.rounds {
-			begun := time.Now()
+			begun, used := time.Now(), processorTime()
 			_, told := imagelist.Examine(message, anchors, begun, imagelist.Question{})
-			wall = min(wall, time.Since(begun))
+			wall, cpu = min(wall, time.Since(begun)), min(cpu, processorTime()-used)
 			why = string(told.Rejection.Code)
 		}
-		b.add(wall < 250*time.Millisecond, fmt.Sprintf("PKCS#7 of %d KiB, %s", len(message)>>10, name), "< 250 ms", "%d ms (%s)", wall.Milliseconds(), why)
+		b.add(cpu < 250*time.Millisecond, fmt.Sprintf("PKCS#7 of %d KiB, %s: processor time", len(message)>>10, name),
+			"< 250 ms", "%d ms, wall %d ms (%s)", cpu.Milliseconds(), wall.Milliseconds(), why)
 	}
 	return b.largest()
+}
+
+// processorTime is what this process has used so far; the garbage collector's
+// share counts.
+func processorTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // largest verifies lists of 16 MiB and 10,000 images.
