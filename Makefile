@@ -6,9 +6,11 @@ PREFIX ?= /usr/local
 TESTFLAGS ?=
 FUZZTIME ?= 20s
 JUDGES := ./imagelist ./imagelist/smime ./imagelist/trust ./imagelist/verdict
+N ?= 100000
+SEED ?= $(shell date +%s)
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help build test race lint fuzz bench demo cases cover mutants check install tools clean
+.PHONY: help build test race lint fuzz bench demo cases differential cover mutants check install tools clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -20,7 +22,7 @@ tools: ## say which programs the tests use and which are missing
 	@sh testdata/tools.sh
 
 test: tools ## run all tests
-	$(GO) test $(TESTFLAGS) ./...
+	$(GO) test $(TESTFLAGS) ./... ./testdata/cases ./testdata/differential
 
 race: ## run all tests under the race detector
 	$(GO) test -race ./...
@@ -45,6 +47,9 @@ demo: build ## the main job end to end in a temporary directory, and shown
 cases: ## check and print the body of cases; CMD='prog {dir} {at} {file}' runs another program over it
 	VOUCH_ALL_CASES=1 $(GO) test -count=1 -run '^TestCases' ./imagelist
 	$(GO) run ./testdata/cases/table $(CMD)
+
+differential: ## judge N (100000) generated messages beside openssl; SEED=1 again, CASE=file one of them
+	VOUCH_DIFFERENTIAL=$(N) SEED=$(SEED) CASE=$(CASE) $(GO) test -count=1 -timeout 0 -v -run '^TestDifferential$$' ./imagelist
 
 cover: ## statements of what judges that its own tests reach; fails under 95 %
 	@set -e; out=$$(mktemp); trap 'rm -f "$$out"' EXIT; \

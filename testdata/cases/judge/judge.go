@@ -80,11 +80,24 @@ func Ours(c *cases.Case, a *Anchors) (code, detail string, err error) {
 // the case requires them, for no purpose where the case does not either. It
 // does not know signing policies, endorsers or lists.
 func OpenSSL(c *cases.Case, tool string) (string, error) {
+	opinion, err := AskOpenSSL(c, tool)
+	return opinion.Verdict, err
+}
+
+// Opinion is what OpenSSL made of a case.
+type Opinion struct {
+	Verdict string // cases.Accept or cases.Refuse
+	Content []byte // what it wrote; of a refused message too
+	Errors  string // what it said
+}
+
+// AskOpenSSL is OpenSSL, with all it had to say.
+func AskOpenSSL(c *cases.Case, tool string) (Opinion, error) {
 	anchors := "-CApath"
 	if bytes.Contains([]byte(c.Trust), []byte(".pem")) {
 		anchors = "-CAfile"
 	}
-	args := []string{tool, "-verify", "-in", "/dev/stdin", "-inform", form(c.Message), "-out", "/dev/null",
+	args := []string{tool, "-verify", "-in", "/dev/stdin", "-inform", form(c.Message),
 		anchors, c.TrustPath(), "-attime", strconv.FormatInt(c.At.Unix(), 10)}
 	if c.CRL == "" {
 		args = append(args, "-crl_check_all")
@@ -95,16 +108,19 @@ func OpenSSL(c *cases.Case, tool string) (string, error) {
 	if c.Has(cases.Binary) {
 		args = append(args, "-binary")
 	}
+	var out, errs bytes.Buffer
 	cmd := exec.Command("openssl", args...)
-	cmd.Stdin = bytes.NewReader(c.Message)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(c.Message), &out, &errs
+	opinion := Opinion{Verdict: cases.Accept}
 	switch err := cmd.Run().(type) {
 	case nil:
-		return cases.Accept, nil
 	case *exec.ExitError:
-		return cases.Refuse, nil
+		opinion.Verdict = cases.Refuse
 	default:
-		return "", err
+		return opinion, err
 	}
+	opinion.Content, opinion.Errors = out.Bytes(), errs.String()
+	return opinion, nil
 }
 
 // form is the transport form as OpenSSL has to be told it.
