@@ -54,6 +54,7 @@ func TestFit(t *testing.T) {
 		{"key usage", w.ca.user(t, alice, uses(x509.KeyUsageKeyEncipherment)), verdict.KeyUsage},
 		{"extended key usage", w.ca.user(t, alice, uses(x509.KeyUsageDigitalSignature, x509.ExtKeyUsageServerAuth)), verdict.KeyUsage},
 		{"short key", issue(t, alice, w.ca, short, asUser), verdict.WeakAlgorithm},
+		{"a signature that is not supported", foreign(w.user), verdict.UnsupportedAlgorithm},
 		{"many names", w.ca.user(t, alice, names), verdict.UnsupportedAlgorithm},
 		{"self-signed", issue(t, alice, nil, ecKey(t), asUser), verdict.Untrusted},
 		{"self-signed, another purpose", issue(t, alice, nil, ecKey(t), uses(x509.KeyUsageDigitalSignature, x509.ExtKeyUsageServerAuth)), verdict.Untrusted},
@@ -69,4 +70,12 @@ func TestFit(t *testing.T) {
 			}
 		})
 	}
+}
+
+// foreign is an identity whose certificate is signed in a way that
+// crypto/x509 does not know.
+func foreign(id *identity) *identity {
+	cert := *id.cert
+	cert.SignatureAlgorithm = x509.UnknownSignatureAlgorithm
+	return &identity{cert: &cert, key: id.key}
 }
