@@ -3,6 +3,7 @@ package publisher
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"path"
@@ -156,15 +157,15 @@ func (w *Workspace) upload(ctx context.Context, d destination.Destination, l *im
 		if from == "" {
 			return problem("upload it by hand and publish without --images", "image %q: its file is not known on this machine", image.Identifier)
 		}
-		up, err := d.Upload(ctx, name, from, o.Progress(name))
+		up, err := d.Upload(ctx, name, from, image.SHA512, o.Progress(name))
+		if errors.Is(err, destination.ErrOtherBytes) {
+			return problem("endorse it anew: vouch publisher add "+from+" --replace "+string(image.Identifier), "image %q: %s is not what was endorsed", image.Identifier, from)
+		}
 		if err == nil && !up.Verified && o.FetchBack { // the server was told, and what it serves is another matter
 			err = destination.Check(ctx, image.URI, image.Size, image.SHA512, o.Progress(name), o.Access)
 		}
 		if err != nil {
 			return &NotPublishedError{err}
-		}
-		if imagelist.Digest(up.SHA512) != image.SHA512 && !up.Skipped {
-			return problem("endorse it anew: vouch publisher add "+from+" --replace "+string(image.Identifier), "image %q: %s is not what was endorsed", image.Identifier, from)
 		}
 		p.Images = append(p.Images, UploadedImage{image.Identifier, name, up.Size, up.Resumed, up.Skipped})
 	}
