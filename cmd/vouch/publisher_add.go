@@ -95,11 +95,11 @@ func (s *session) addImage(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := w.Draft(); err != nil {
-		return badInput(err)
-	}
 	if a.Who, err = s.who(c, w); err != nil {
 		return err
+	}
+	if err := w.Ready(a); err != nil {
+		return badInput(err)
 	}
 	if a.Facts, err = s.measure(c.Context, a.File); err != nil {
 		return badInput(err)
