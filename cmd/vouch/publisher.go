@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"os/user"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -131,19 +133,21 @@ func personName() string {
 
 // lifetime is how long the next list is good for.
 func (s *session) lifetime(c *cli.Context, w *publisher.Workspace) (time.Duration, error) {
-	text := c.String("lifetime")
+	text, from := c.String("lifetime"), "--lifetime"
 	if text == "" {
-		text = w.Settings.Lifetime
+		text, from = w.Settings.Lifetime, "lifetime in workspace.json"
 	}
 	if text == "" {
 		return publisher.DefaultLifetime, nil
 	}
 	d, ok := parseDuration(text)
 	if !ok || d <= 0 {
-		return 0, usage(c, "--lifetime is a duration such as 28d, not "+quoted(text))
+		return 0, usage(c, from+" is a duration such as 28d, not "+quoted(text))
 	}
 	return d, nil
 }
+
+var errInterrupted = errors.New("interrupted; nothing was recorded")
 
 // badInput turns an error that a person can do something about into a
 // refusal, exit 2: nothing was changed. Others stay unexpected.
@@ -156,6 +160,12 @@ func badInput(err error) error {
 	}
 	if invalid, ok := errors.AsType[*publisher.InvalidError](err); ok {
 		return &refusal{invalid.Error(), invalid.Hint()}
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return errInterrupted
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EROFS):
+		return &refusal{err.Error(), "make room, or -C names a directory that can be written to; what was begun is finished by the next command"}
 	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return &refusal{err.Error(), "check the path and who may use it"}

@@ -137,10 +137,10 @@ func (s *session) made(c *cli.Context, w *publisher.Workspace, err error) error 
 		doc.Version = last.List.Version
 	}
 	return s.result(doc, func() error {
+		s.warnings(doc.Warnings)
 		if s.quiet {
 			return nil
 		}
-		s.warnings(doc.Warnings)
 		s.pairs("list", string(doc.Identifier), "workspace", doc.Directory, "responsible", doc.Responsible,
 			"continues version", doc.Version, "images", fmt.Sprint(doc.Images))
 		_, err := fmt.Fprintf(s.out, "next: vouch publisher add FILE -C %s …\n", event.Printable(doc.Directory))
@@ -148,8 +148,11 @@ func (s *session) made(c *cli.Context, w *publisher.Workspace, err error) error 
 	})
 }
 
-// warnings tells them on standard error.
+// warnings tells them on standard error, and with --quiet nobody.
 func (s *session) warnings(all []string) {
+	if s.quiet {
+		return
+	}
 	for _, w := range all {
 		fmt.Fprintln(s.err, "warning:", event.Printable(w))
 	}

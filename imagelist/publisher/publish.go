@@ -54,8 +54,17 @@ type NotPublishedError struct{ Err error }
 
 func (e *NotPublishedError) Error() string { return "not published: " + e.Err.Error() }
 
-// Unwrap is the cause, with its hint.
+// Unwrap is the cause.
 func (e *NotPublishedError) Unwrap() error { return e.Err }
+
+// Hint is the cause's, if it knows one.
+func (e *NotPublishedError) Hint() string {
+	var cause interface{ Hint() string }
+	if errors.As(e.Err, &cause) && cause.Hint() != "" {
+		return cause.Hint()
+	}
+	return "mend that, then publish again; nothing needs to be undone"
+}
 
 // Publish puts the newest signed list in the place of what is live at d: image
 // files first if asked for, then the list, atomically, then the record. It

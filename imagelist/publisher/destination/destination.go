@@ -78,8 +78,8 @@ type Live struct {
 // Uploaded says what Upload did.
 type Uploaded struct {
 	Size    int64
-	Resumed int64             // bytes that were there from a transfer that was cut
-	Skipped bool              // nothing was sent: the name has a file of this size already
+	Resumed int64 // bytes that were there from a transfer that was cut
+	Skipped bool  // nothing was sent: the name has a file of this size already
 	// Verified: the bytes under the name were hashed. Only a local destination
 	// can; for others use Check with the image's URL.
 	Verified bool
