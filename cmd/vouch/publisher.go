@@ -85,10 +85,14 @@ func placeFlags() []cli.Flag {
 		&cli.StringFlag{Name: "password-file", Usage: "`FILE` with the password for HTTP"},
 		&cli.StringFlag{Name: "token-file", Usage: "`FILE` with a bearer token for HTTP"},
 		&cli.BoolFlag{Name: "client-cert", Usage: "show the endorser's certificate to the web server"},
-		&cli.StringFlag{Name: "roots", Usage: "PEM bundle or hashed directory of the web server's CAs, beside the system's: `DIR`"},
+		rootsFlag(),
 		&cli.BoolFlag{Name: "no-fetch-back", Usage: "do not read images and list back from their own addresses"},
 		&cli.StringFlag{Name: "notify", Usage: "tell a site that runs vouch to look now: `URL`"},
 	}
+}
+
+func rootsFlag() cli.Flag {
+	return &cli.StringFlag{Name: "roots", Usage: "PEM bundle or hashed directory of the web server's CAs, beside the system's: `DIR`"}
 }
 
 const defaultAnchors = "/etc/grid-security/certificates"

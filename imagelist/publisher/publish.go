@@ -63,6 +63,9 @@ func (e *NotPublishedError) Hint() string {
 	if errors.As(e.Err, &cause) && cause.Hint() != "" {
 		return cause.Hint()
 	}
+	if errors.Is(e.Err, context.Canceled) {
+		return "publish again: it goes on from here"
+	}
 	return "mend that, then publish again; nothing needs to be undone"
 }
 
