@@ -5,9 +5,12 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"vouch/imagelist"
 	"vouch/imagelist/publisher"
 	"vouch/imagelist/publisher/destination"
+	"vouch/imagelist/publisher/history"
 )
 
 // publishImages publishes the list with its files.
@@ -54,5 +57,55 @@ func TestPublish_ChangedImage(t *testing.T) {
 	write("first")
 	if err := b.publishImages(w, filepath.Join(www, "image.list")); err != nil {
 		t.Error(err)
+	}
+}
+
+// What failed to be published is known to be so.
+func TestUnpublished(t *testing.T) {
+	b := newBench(t)
+	w := b.open()
+	is := func(want bool) {
+		t.Helper()
+		if have, err := w.Unpublished(); err != nil || have != want {
+			t.Errorf("unpublished: %v, %v", have, err)
+		}
+	}
+	place := filepath.Join(t.TempDir(), "image.list")
+	is(false)
+	for range 2 {
+		if _, err := b.sign(w); err != nil {
+			t.Fatal(err)
+		}
+		is(true)
+		if _, err := b.publish(w, place); err != nil {
+			t.Fatal(err)
+		}
+		is(false)
+	}
+}
+
+// Policy E6: an entry names the individual, the time, the exact bytes, the
+// operating system with its version, and the bill of materials.
+func TestE6_EntryIsComplete(t *testing.T) {
+	b := newBench(t)
+	w := b.open()
+	a := b.addition("one", "first")
+	a.NoSBOM, a.SBOM = "", &publisher.SBOM{Content: []byte("{}"), Format: "CycloneDX 1.6 JSON", Extension: "json"}
+	a.Keys = append(a.Keys, publisher.KeyValue{Key: "sl:os", Value: "Debian"}, publisher.KeyValue{Key: "sl:osversion", Value: "13.2"})
+	a.BuiltAt = b.At.Add(-time.Hour)
+	add(t, w, a)
+	entries, err := history.Read(os.DirFS(b.dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := entries[len(entries)-1]
+	sum := imagelist.Digest(a.Facts.SHA512)
+	if e.Responsible != "Alice Example" || e.Signer.DN == "" || !e.Time.Equal(b.At) || e.Image.SHA512 != sum.String() || e.Image.Size != 5 ||
+		e.Image.OS != "Debian" || e.Image.OSVersion != "13.2" || !e.Image.BuiltAt.Equal(a.BuiltAt) || e.SBOM.Format != "CycloneDX 1.6 JSON" {
+		t.Errorf("recorded: %+v", e)
+	}
+	bom, err := imagelist.ParseDigest(e.SBOM.SHA512)
+	if err != nil || len(entries.OfDigest(bom)) != 1 || len(entries.OfDigest(sum)) != 1 {
+		t.Errorf("found by digest: %v", err) // E9
 	}
 }
