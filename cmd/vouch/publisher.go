@@ -119,10 +119,23 @@ func (s *session) who(c *cli.Context, w *publisher.Workspace) (publisher.Who, er
 	}
 	cert, _, err := credential.Certificate(file)
 	if err != nil && c.String("cert") != "" {
-		return who, badInput(err)
+		return who, err
 	}
 	who.Certificate = cert
 	return who, nil
+}
+
+// whoSigns is who for a command that may have read the key, and then knows the
+// certificate, which in a PKCS#12 file cannot be read without.
+func (s *session) whoSigns(c *cli.Context, w *publisher.Workspace, key *signer) (publisher.Who, error) {
+	if key != nil && key.known.Certificate != nil {
+		return publisher.Who{Responsible: c.String("responsible"), Certificate: key.known.Certificate}, nil
+	}
+	who, err := s.who(c, w)
+	if errors.Is(err, credential.ErrEncrypted) {
+		err = nil // it is not needed: who signed the list is recorded
+	}
+	return who, err
 }
 
 // personName is the name of whoever runs this, as far as the machine knows it.

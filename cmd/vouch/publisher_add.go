@@ -97,7 +97,7 @@ func (s *session) addImage(c *cli.Context) error {
 		return err
 	}
 	if a.Who, err = s.who(c, w); err != nil {
-		return err
+		return badInput(err)
 	}
 	if err := w.Ready(a); err != nil {
 		return badInput(err)

@@ -90,7 +90,7 @@ func (s *session) importWorkspace(c *cli.Context) error {
 	}
 	who, err := s.who(c, nil)
 	if err != nil {
-		return err
+		return badInput(err)
 	}
 	w, err := publisher.Continue(c.Context, c.String("C"), raw, who, s.now, publisher.Options{HistoryKey: c.String("history-key")})
 	return s.made(c, w, err)
@@ -101,7 +101,7 @@ func (s *session) importWorkspace(c *cli.Context) error {
 func (s *session) namedPerson(c *cli.Context) (publisher.Who, error) {
 	who, err := s.who(c, nil)
 	if err != nil {
-		return who, err
+		return who, badInput(err)
 	}
 	if who.Responsible == "" && who.Certificate != nil {
 		who.Responsible = who.Certificate.Subject.CommonName

@@ -144,7 +144,7 @@ func (p *publication) publish(ctx context.Context) (*publicationDoc, int, error)
 			Expires: l.Expires, Images: len(l.Images), Signer: signed.Claim.Signer.DN, Notes: notes}
 		doc.Notes = append(doc.Notes, notes...)
 	}
-	who, err := p.s.who(p.c, p.w)
+	who, err := p.s.whoSigns(p.c, p.w, p.key)
 	if err != nil {
 		return nil, 0, err
 	}

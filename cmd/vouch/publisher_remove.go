@@ -63,9 +63,9 @@ func (s *session) removeImages(c *cli.Context) error {
 			return err
 		}
 	}
-	who, err := s.who(c, w)
+	who, err := s.whoSigns(c, w, key)
 	if err != nil {
-		return err
+		return badInput(err)
 	}
 	removed, err := s.remove(c, w, who)
 	if err != nil {

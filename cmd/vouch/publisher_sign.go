@@ -245,7 +245,7 @@ func (s *session) prepare(c *cli.Context, w *publisher.Workspace) error {
 	}
 	who, err := s.who(c, w)
 	if err != nil {
-		return err
+		return badInput(err)
 	}
 	composed, err := w.Compose(who.Certificate, lifetime, s.now)
 	if err != nil {
