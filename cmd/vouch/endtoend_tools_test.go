@@ -14,7 +14,7 @@ import (
 )
 
 // requireTool skips a test where a program is not installed; never in CI.
-func requireTool(t *testing.T, name string) string {
+func requireTool(t testing.TB, name string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
 	if err != nil && os.Getenv("CI") != "" {

@@ -71,6 +71,25 @@ func (e *refusal) Error() string { return e.what }
 // Hint says what to do instead.
 func (e *refusal) Hint() string { return e.hint }
 
+// halfway is an error that came when a part of what was asked for was done and
+// recorded: exit 3, since something was changed.
+type halfway struct {
+	done string // that part
+	err  error
+	next string // the command that does the rest
+}
+
+func (e *halfway) Error() string { return e.done + ", but: " + e.err.Error() }
+func (e *halfway) Unwrap() error { return e.err }
+
+// Hint says what to do.
+func (e *halfway) Hint() string {
+	if h := hint(e.err); h != "" {
+		return h + "; then: " + e.next
+	}
+	return "then: " + e.next
+}
+
 // exitCode maps an error to its status.
 func exitCode(err error) int {
 	var (
@@ -81,12 +100,15 @@ func exitCode(err error) int {
 		locked *subscriber.LockedError
 		work   *publisher.LockedError
 		place  *publisher.NotPublishedError
+		half   *halfway
 	)
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &done):
 		return int(done)
+	case errors.As(err, &half):
+		return exitRefused
 	case errors.As(err, &usage), errors.As(err, &refuse), errors.As(err, &config),
 		errors.Is(err, subscriber.ErrStorage), errors.Is(err, subscriber.ErrUsage):
 		return exitUsage
@@ -125,7 +147,7 @@ func report(err error, asJSON bool, stdout, stderr io.Writer) int {
 		return code
 	}
 	text := err.Error()
-	if errors.Is(err, context.Canceled) {
+	if errors.Is(err, context.Canceled) && code == exitFailure {
 		text = "interrupted; what was downloaded is kept"
 	}
 	if asJSON {

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
 	"os/user"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -83,10 +85,14 @@ func placeFlags() []cli.Flag {
 		&cli.StringFlag{Name: "password-file", Usage: "`FILE` with the password for HTTP"},
 		&cli.StringFlag{Name: "token-file", Usage: "`FILE` with a bearer token for HTTP"},
 		&cli.BoolFlag{Name: "client-cert", Usage: "show the endorser's certificate to the web server"},
-		&cli.StringFlag{Name: "roots", Usage: "PEM bundle or hashed directory of the web server's CAs, beside the system's: `DIR`"},
+		rootsFlag(),
 		&cli.BoolFlag{Name: "no-fetch-back", Usage: "do not read images and list back from their own addresses"},
 		&cli.StringFlag{Name: "notify", Usage: "tell a site that runs vouch to look now: `URL`"},
 	}
+}
+
+func rootsFlag() cli.Flag {
+	return &cli.StringFlag{Name: "roots", Usage: "PEM bundle or hashed directory of the web server's CAs, beside the system's: `DIR`"}
 }
 
 const defaultAnchors = "/etc/grid-security/certificates"
@@ -113,10 +119,23 @@ func (s *session) who(c *cli.Context, w *publisher.Workspace) (publisher.Who, er
 	}
 	cert, _, err := credential.Certificate(file)
 	if err != nil && c.String("cert") != "" {
-		return who, badInput(err)
+		return who, err
 	}
 	who.Certificate = cert
 	return who, nil
+}
+
+// whoSigns is who for a command that may have read the key, and then knows the
+// certificate, which in a PKCS#12 file cannot be read without.
+func (s *session) whoSigns(c *cli.Context, w *publisher.Workspace, key *signer) (publisher.Who, error) {
+	if key != nil && key.known.Certificate != nil {
+		return publisher.Who{Responsible: c.String("responsible"), Certificate: key.known.Certificate}, nil
+	}
+	who, err := s.who(c, w)
+	if errors.Is(err, credential.ErrEncrypted) {
+		err = nil // it is not needed: who signed the list is recorded
+	}
+	return who, err
 }
 
 // personName is the name of whoever runs this, as far as the machine knows it.
@@ -131,19 +150,21 @@ func personName() string {
 
 // lifetime is how long the next list is good for.
 func (s *session) lifetime(c *cli.Context, w *publisher.Workspace) (time.Duration, error) {
-	text := c.String("lifetime")
+	text, from := c.String("lifetime"), "--lifetime"
 	if text == "" {
-		text = w.Settings.Lifetime
+		text, from = w.Settings.Lifetime, "lifetime in workspace.json"
 	}
 	if text == "" {
 		return publisher.DefaultLifetime, nil
 	}
 	d, ok := parseDuration(text)
 	if !ok || d <= 0 {
-		return 0, usage(c, "--lifetime is a duration such as 28d, not "+quoted(text))
+		return 0, usage(c, from+" is a duration such as 28d, not "+quoted(text))
 	}
 	return d, nil
 }
+
+var errInterrupted = errors.New("interrupted; nothing was recorded")
 
 // badInput turns an error that a person can do something about into a
 // refusal, exit 2: nothing was changed. Others stay unexpected.
@@ -156,6 +177,12 @@ func badInput(err error) error {
 	}
 	if invalid, ok := errors.AsType[*publisher.InvalidError](err); ok {
 		return &refusal{invalid.Error(), invalid.Hint()}
+	}
+	switch {
+	case errors.Is(err, context.Canceled):
+		return errInterrupted
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EROFS):
+		return &refusal{err.Error(), "make room, or -C names a directory that can be written to; what was begun is finished by the next command"}
 	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return &refusal{err.Error(), "check the path and who may use it"}

@@ -58,6 +58,7 @@ Examples:
 			&cli.StringFlag{Name: "sbom", Usage: "bill of materials, CycloneDX or SPDX: `FILE`"},
 			&cli.StringFlag{Name: "no-sbom", Usage: "`REASON` for going without one"},
 			&cli.BoolFlag{Name: "check-uri", Usage: "download from --uri and compare before anything is recorded"},
+			rootsFlag(),
 			&cli.StringFlag{Name: "cert", Usage: "the endorser's certificate, named in the history: `FILE`; the last one used otherwise"},
 		}, whoFlags()...),
 		Action: takes(1, 1, s.addImage),
@@ -95,17 +96,17 @@ func (s *session) addImage(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if _, err := w.Draft(); err != nil {
+	if a.Who, err = s.who(c, w); err != nil {
 		return badInput(err)
 	}
-	if a.Who, err = s.who(c, w); err != nil {
-		return err
+	if err := w.Ready(a); err != nil {
+		return badInput(err)
 	}
 	if a.Facts, err = s.measure(c.Context, a.File); err != nil {
 		return badInput(err)
 	}
 	if c.Bool("check-uri") {
-		if err := s.checkURI(c.Context, a); err != nil {
+		if err := s.checkURI(c.Context, a, c.String("roots")); err != nil {
 			return err
 		}
 	}
@@ -209,10 +210,10 @@ func (s *session) measure(ctx context.Context, file string) (*diskimage.Facts, e
 }
 
 // checkURI downloads the image as a subscriber would.
-func (s *session) checkURI(ctx context.Context, a publisher.Addition) error {
+func (s *session) checkURI(ctx context.Context, a publisher.Addition, roots string) error {
 	bar, finish := s.transfers()
 	defer finish()
-	err := destination.Check(ctx, a.URI, a.Facts.Size, a.Facts.SHA512, bar(a.URI), destination.Options{})
+	err := destination.Check(ctx, a.URI, a.Facts.Size, a.Facts.SHA512, bar(a.URI), destination.Options{RootsFile: roots})
 	if err == nil || errors.Is(err, context.Canceled) {
 		return err
 	}

@@ -90,7 +90,7 @@ func (s *session) importWorkspace(c *cli.Context) error {
 	}
 	who, err := s.who(c, nil)
 	if err != nil {
-		return err
+		return badInput(err)
 	}
 	w, err := publisher.Continue(c.Context, c.String("C"), raw, who, s.now, publisher.Options{HistoryKey: c.String("history-key")})
 	return s.made(c, w, err)
@@ -101,7 +101,7 @@ func (s *session) importWorkspace(c *cli.Context) error {
 func (s *session) namedPerson(c *cli.Context) (publisher.Who, error) {
 	who, err := s.who(c, nil)
 	if err != nil {
-		return who, err
+		return who, badInput(err)
 	}
 	if who.Responsible == "" && who.Certificate != nil {
 		who.Responsible = who.Certificate.Subject.CommonName
@@ -137,10 +137,10 @@ func (s *session) made(c *cli.Context, w *publisher.Workspace, err error) error 
 		doc.Version = last.List.Version
 	}
 	return s.result(doc, func() error {
+		s.warnings(doc.Warnings)
 		if s.quiet {
 			return nil
 		}
-		s.warnings(doc.Warnings)
 		s.pairs("list", string(doc.Identifier), "workspace", doc.Directory, "responsible", doc.Responsible,
 			"continues version", doc.Version, "images", fmt.Sprint(doc.Images))
 		_, err := fmt.Fprintf(s.out, "next: vouch publisher add FILE -C %s …\n", event.Printable(doc.Directory))
@@ -148,8 +148,11 @@ func (s *session) made(c *cli.Context, w *publisher.Workspace, err error) error 
 	})
 }
 
-// warnings tells them on standard error.
+// warnings tells them on standard error, and with --quiet nobody.
 func (s *session) warnings(all []string) {
+	if s.quiet {
+		return
+	}
 	for _, w := range all {
 		fmt.Fprintln(s.err, "warning:", event.Printable(w))
 	}

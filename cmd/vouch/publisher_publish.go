@@ -94,7 +94,7 @@ func (s *session) publication(c *cli.Context, w *publisher.Workspace, dest strin
 		return nil, badInput(err)
 	}
 	var key *signer
-	if changed || c.IsSet("publish") || c.Bool("client-cert") {
+	if changed || c.Bool("client-cert") {
 		if key, err = s.signer(c, w); err != nil {
 			return nil, err
 		}
@@ -144,7 +144,7 @@ func (p *publication) publish(ctx context.Context) (*publicationDoc, int, error)
 			Expires: l.Expires, Images: len(l.Images), Signer: signed.Claim.Signer.DN, Notes: notes}
 		doc.Notes = append(doc.Notes, notes...)
 	}
-	who, err := p.s.who(p.c, p.w)
+	who, err := p.s.whoSigns(p.c, p.w, p.key)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -155,6 +155,9 @@ func (p *publication) publish(ctx context.Context) (*publicationDoc, int, error)
 	})
 	finish()
 	doc.Notes = append(doc.Notes, p.note...)
+	if err != nil && doc.Signed != nil {
+		return nil, 0, signedAnyway(doc.Signed.Version, err)
+	}
 	if err != nil {
 		return nil, 0, err
 	}
@@ -164,6 +167,11 @@ func (p *publication) publish(ctx context.Context) (*publicationDoc, int, error)
 		return nil, 0, err
 	}
 	return doc, p.afterwards(ctx, doc), nil
+}
+
+// signedAnyway says of a publication that failed that the new version stands.
+func signedAnyway(version string, err error) error {
+	return &halfway{"version " + version + " is signed", badInput(err), "vouch publisher publish"}
 }
 
 // afterwards tells the site, and says what the exit status is: published is

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/urfave/cli/v2"
@@ -58,16 +57,15 @@ func (s *session) removeImages(c *cli.Context) error {
 		return err
 	}
 	defer w.Close()
-	var p *publication
-	if c.IsSet("publish") { // what is wrong with key or place is better known before
-		if p, err = s.publication(c, w, c.String("publish")); err != nil {
+	var key *signer
+	if c.IsSet("publish") { // what is wrong with the key is better known before
+		if key, err = s.signer(c, w); err != nil {
 			return err
 		}
-		defer p.close()
 	}
-	who, err := s.who(c, w)
+	who, err := s.whoSigns(c, w, key)
 	if err != nil {
-		return err
+		return badInput(err)
 	}
 	removed, err := s.remove(c, w, who)
 	if err != nil {
@@ -78,10 +76,9 @@ func (s *session) removeImages(c *cli.Context) error {
 		doc.Removed = append(doc.Removed, removedImage{i.Identifier, i.Version, i.Title, i.SHA512.String()})
 	}
 	code := exitOK
-	if p != nil {
-		doc.Published, code, err = p.publish(c.Context)
-		if err != nil {
-			return recordedAnyway(err)
+	if key != nil {
+		if doc.Published, code, err = s.publishRemoval(c, w, key); err != nil {
+			return &halfway{"the removal is recorded", badInput(err), "vouch publisher publish " + c.String("publish")}
 		}
 	}
 	if err := s.result(doc, func() error { s.writeRemoved(&doc); return nil }); err != nil {
@@ -108,13 +105,15 @@ func (s *session) remove(c *cli.Context, w *publisher.Workspace, who publisher.W
 	return w.Remove(ids, c.String("reason"), who, s.now)
 }
 
-// recordedAnyway says of a publication that failed that the removal stands.
-func recordedAnyway(err error) error {
-	err = badInput(err)
-	if r, ok := errors.AsType[*refusal](err); ok {
-		return &refusal{"the removal is recorded, but not published: " + r.what, r.hint + "; then: vouch publisher publish"}
+// publishRemoval signs and publishes. A server that is down does not keep the
+// removal from being recorded: it is only met now.
+func (s *session) publishRemoval(c *cli.Context, w *publisher.Workspace, key *signer) (*publicationDoc, int, error) {
+	p, err := s.publicationOf(c, w, c.String("publish"), key)
+	if err != nil {
+		return nil, 0, err
 	}
-	return fmt.Errorf("the removal is recorded, but not published (vouch publisher publish does that): %w", err)
+	defer p.close()
+	return p.publish(c.Context)
 }
 
 func (s *session) writeRemoved(doc *removedDocument) {

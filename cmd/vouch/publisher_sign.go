@@ -245,7 +245,7 @@ func (s *session) prepare(c *cli.Context, w *publisher.Workspace) error {
 	}
 	who, err := s.who(c, w)
 	if err != nil {
-		return err
+		return badInput(err)
 	}
 	composed, err := w.Compose(who.Certificate, lifetime, s.now)
 	if err != nil {
@@ -344,15 +344,14 @@ func (s *session) renew(c *cli.Context) error {
 	if dest == "" {
 		dest = w.Settings.Destination
 	}
-	published, err := w.Published()
+	// A renewal that was signed, but did not get to its place, is owed still.
+	owed, err := w.Unpublished()
 	if err != nil {
 		return badInput(err)
 	}
-	// A renewal that was signed, but did not get to its place, is owed still.
-	owed := dest != "" && (published == nil || published.List.Version != last.Version)
 	doc := renewedDocument{Schema: "vouch/renewed/v1", Version: last.Version, Expires: last.Expires}
 	doc.Due = last.Expires.Before(s.now.Add(within))
-	if !doc.Due && !owed {
+	if !doc.Due && (dest == "" || !owed) {
 		return s.result(doc, func() error { return s.notDue(last) })
 	}
 	code, err := s.renewNow(c, w, dest, &doc)
@@ -394,6 +393,9 @@ func (s *session) renewNow(c *cli.Context, w *publisher.Workspace, dest string, 
 	}
 	var code int
 	doc.Published, code, err = p.publish(c.Context)
+	if err != nil && doc.Due {
+		err = signedAnyway(doc.Version, err)
+	}
 	return code, badInput(err)
 }
 

@@ -52,11 +52,7 @@ type Added struct {
 // A replacement keeps the identifier and whatever is not said anew, and raises
 // the version. The error is an *Error, or the file system's.
 func (w *Workspace) Add(a Addition) (*Added, error) {
-	l, err := w.sound()
-	if err != nil {
-		return nil, err
-	}
-	at, err := a.target(l)
+	l, at, err := w.begin(a)
 	if err != nil {
 		return nil, err
 	}
@@ -76,6 +72,28 @@ func (w *Workspace) Add(a Addition) (*Added, error) {
 	}
 	done.Image = next.Images[at]
 	return done, w.endorse(a, &next, done)
+}
+
+// Ready says before a file is measured, which may take minutes, whether its
+// endorsement would be refused for what is known already. Add asks it again.
+// The error is an *Error, or the file system's.
+func (w *Workspace) Ready(a Addition) error {
+	_, _, err := w.begin(a)
+	return err
+}
+
+// begin is the draft, and the place of the image in it.
+func (w *Workspace) begin(a Addition) (l *imagelist.List, at int, err error) {
+	if l, err = w.sound(); err != nil {
+		return nil, 0, err
+	}
+	if at, err = a.target(l); err != nil {
+		return nil, 0, err
+	}
+	if w.entry(history.Endorse, a.Who, a.At).Responsible == "" {
+		return nil, 0, problem("say who endorses: --responsible NAME, or the key responsible in "+settingsFile, "no responsible individual is named (policy E6)")
+	}
+	return l, at, nil
 }
 
 // target is the place of the image in the draft: its own, or the end.
@@ -150,6 +168,11 @@ func (a *Addition) judge(l *imagelist.List, at int, done *Added) error {
 			done.warn("the bytes are those that were endorsed before")
 		}
 	}
+	for _, r := range l.Revoked {
+		if r.SHA512 == i.SHA512 {
+			done.warn("these bytes were revoked at %s: %s", r.Date.UTC().Format(time.RFC3339), r.Reason)
+		}
+	}
 	for _, f := range l.Validate() {
 		if !strings.HasPrefix(f.Path, fmt.Sprintf("hv:images[%d].", at)) || strings.HasPrefix(f.Detail, "unknown key") {
 			continue
@@ -169,9 +192,6 @@ func (w *Workspace) endorse(a Addition, next *imagelist.List, done *Added) error
 		kind = history.Replace
 	}
 	e := w.entry(kind, a.Who, a.At)
-	if e.Responsible == "" {
-		return problem("say who endorses: --responsible NAME, or the key responsible in "+settingsFile, "no responsible individual is named (policy E6)")
-	}
 	e.Image, e.NoSBOM = recorded(&done.Image), a.NoSBOM
 	e.Image.BuiltAt = a.BuiltAt.UTC()
 	if a.BuiltAt.IsZero() {

@@ -11,6 +11,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -174,13 +176,33 @@ func create(ctx context.Context, dir string, l *imagelist.List, who Who, o Optio
 	return w, nil
 }
 
-// forVersionControl tells git what not to keep, and to leave every byte as it
-// is: other line ends would break signatures and history.
+// forVersionControl tells git what not to keep, to leave every byte as it is
+// (other line ends would break signatures and history), and not to write the
+// marks of a conflict into the record, which nobody can resolve in an editor.
+// What a person has in these files stays.
 func (w *Workspace) forVersionControl() error {
 	return errors.Join(
-		writeFile(w.path(ignoreFile), []byte(pendingDir+"\n"+lockFile+"\n"+localFile+"\n.new-*\n")),
-		writeFile(w.path(attributesFile), []byte("* -text\n")),
+		w.appendLines(ignoreFile, pendingDir, lockFile, localFile, ".new-*"),
+		w.appendLines(attributesFile, "* -text", historyDir+"/** -merge", signedDir+"/** -merge"),
 	)
+}
+
+// appendLines adds to a file the lines that it does not have.
+func (w *Workspace) appendLines(name string, lines ...string) error {
+	have, err := os.ReadFile(w.path(name))
+	if err != nil && !missing(err) {
+		return err
+	}
+	text := string(have)
+	if text != "" && !strings.HasSuffix(text, "\n") {
+		text += "\n"
+	}
+	for _, line := range lines {
+		if !slices.Contains(strings.Split(text, "\n"), line) {
+			text += line + "\n"
+		}
+	}
+	return writeFile(w.path(name), []byte(text))
 }
 
 // vacant refuses a directory that holds a workspace or part of one.
@@ -213,7 +235,7 @@ func digest(raw []byte) string {
 func recorded(i *imagelist.Image) history.Image {
 	return history.Image{
 		Identifier: i.Identifier, Version: i.Version, Title: i.Title, URI: i.URI,
-		SHA512: i.SHA512.String(), Size: i.Size, Format: i.Format, OS: i.OS,
+		SHA512: i.SHA512.String(), Size: i.Size, Format: i.Format, OS: i.OS, OSVersion: i.OSVersion,
 	}
 }
 

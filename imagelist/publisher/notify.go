@@ -2,6 +2,7 @@ package publisher
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -31,7 +32,10 @@ func Notify(ctx context.Context, address string) error {
 	}
 	answer, err := client.Do(request)
 	if err != nil {
-		return fmt.Errorf("notify: %w", err)
+		if failed, ok := errors.AsType[*url.Error](err); ok {
+			err = failed.Err // without the address, whose query may be a secret
+		}
+		return fmt.Errorf("notify: %s: %w", u.Host, err)
 	}
 	answer.Body.Close()
 	if answer.StatusCode/100 != 2 {

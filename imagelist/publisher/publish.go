@@ -3,6 +3,7 @@ package publisher
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"path"
@@ -53,8 +54,20 @@ type NotPublishedError struct{ Err error }
 
 func (e *NotPublishedError) Error() string { return "not published: " + e.Err.Error() }
 
-// Unwrap is the cause, with its hint.
+// Unwrap is the cause.
 func (e *NotPublishedError) Unwrap() error { return e.Err }
+
+// Hint is the cause's, if it knows one.
+func (e *NotPublishedError) Hint() string {
+	var cause interface{ Hint() string }
+	if errors.As(e.Err, &cause) && cause.Hint() != "" {
+		return cause.Hint()
+	}
+	if errors.Is(e.Err, context.Canceled) {
+		return "publish again: it goes on from here"
+	}
+	return "mend that, then publish again; nothing needs to be undone"
+}
 
 // Publish puts the newest signed list in the place of what is live at d: image
 // files first if asked for, then the list, atomically, then the record. It
@@ -156,15 +169,15 @@ func (w *Workspace) upload(ctx context.Context, d destination.Destination, l *im
 		if from == "" {
 			return problem("upload it by hand and publish without --images", "image %q: its file is not known on this machine", image.Identifier)
 		}
-		up, err := d.Upload(ctx, name, from, o.Progress(name))
+		up, err := d.Upload(ctx, name, from, image.SHA512, o.Progress(name))
+		if errors.Is(err, destination.ErrOtherBytes) {
+			return problem("endorse it anew: vouch publisher add "+from+" --replace "+string(image.Identifier), "image %q: %s is not what was endorsed", image.Identifier, from)
+		}
 		if err == nil && !up.Verified && o.FetchBack { // the server was told, and what it serves is another matter
 			err = destination.Check(ctx, image.URI, image.Size, image.SHA512, o.Progress(name), o.Access)
 		}
 		if err != nil {
 			return &NotPublishedError{err}
-		}
-		if imagelist.Digest(up.SHA512) != image.SHA512 && !up.Skipped {
-			return problem("endorse it anew: vouch publisher add "+from+" --replace "+string(image.Identifier), "image %q: %s is not what was endorsed", image.Identifier, from)
 		}
 		p.Images = append(p.Images, UploadedImage{image.Identifier, name, up.Size, up.Resumed, up.Skipped})
 	}

@@ -81,6 +81,17 @@ func (w *Workspace) Published() (*history.Entry, error) {
 	return nil, err
 }
 
+// Unpublished says whether the newest signed list is not the one that was
+// published last: a publication failed, or none was tried yet.
+func (w *Workspace) Unpublished() (bool, error) {
+	last, err := w.Last()
+	if err != nil || last == nil || last.Message == nil {
+		return false, err
+	}
+	published, err := w.Published()
+	return published == nil || published.List.SHA512 != last.Entry.List.SHA512, err
+}
+
 // Changed says whether the draft says anything that the last signed version
 // does not, whoever signed that, and when.
 func (w *Workspace) Changed() (bool, error) {

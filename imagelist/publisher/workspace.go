@@ -99,7 +99,7 @@ func Open(ctx context.Context, dir string, o Options) (*Workspace, error) {
 		return nil, &Error{What: w.path(settingsFile), Err: err, Fix: "correct the file, or take it from version control"}
 	}
 	if err := readJSON(w.path(localFile), &w.Local); err != nil && !missing(err) {
-		return nil, err
+		return nil, &Error{Err: err, Fix: "delete it: it only says where files lie on this machine"}
 	}
 	if _, err := os.Stat(w.path(pendingDir, changeFile)); o.ReadOnly && missing(err) {
 		return w, nil
@@ -237,17 +237,6 @@ func lock(ctx context.Context, path string) (*flock.Flock, error) {
 type holder struct {
 	PID     int    `json:"pid"`
 	Command string `json:"command"`
-}
-
-func readJSON(path string, v any) error {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	if err := json.Unmarshal(raw, v); err != nil {
-		return &Error{What: path, Err: err, Fix: "correct the file, or take it from version control"}
-	}
-	return nil
 }
 
 func asJSON(v any) []byte {

@@ -93,15 +93,17 @@ func (s Source) key(c *contents) (crypto.Signer, error) {
 
 // Certificate reads the certificate of a file without any key, and the others
 // beside it, at most smime.MaxCertificates-1. Who may read the file does not
-// matter. A PKCS#12 file is refused: its certificates are encrypted.
+// matter. A PKCS#12 file is refused with ErrEncrypted.
 func Certificate(file string) (*x509.Certificate, []*x509.Certificate, error) {
 	c, err := readContents(file, false)
 	switch {
 	case err != nil:
 		return nil, nil, err
 	case c.pfx != nil:
-		return nil, nil, fault("take the certificate out: openssl pkcs12 -in FILE -clcerts -nokeys -out usercert.pem",
+		e := fault("take the certificate out: openssl pkcs12 -in FILE -clcerts -nokeys -out usercert.pem",
 			"%q: a PKCS#12 file, whose certificate is encrypted with the key", file)
+		e.err = ErrEncrypted
+		return nil, nil, e
 	case len(c.certs) == 0:
 		return nil, nil, c.lacks("certificate")
 	}

@@ -11,6 +11,7 @@ import (
 	"context"
 	"crypto/sha512"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -54,9 +55,11 @@ type Destination interface {
 	// when what is there is not old. Any other error is a *ReplaceError and
 	// says what is there now.
 	Replace(ctx context.Context, content []byte, old *Live) error
-	// Upload puts the file at path beside the list, under name. A transfer
-	// that was cut is continued where the server allows it. Progress may be nil.
-	Upload(ctx context.Context, name, path string, progress Progress) (Uploaded, error)
+	// Upload puts the file at path beside the list, under name. sum is the
+	// SHA-512 that it must have: otherwise nothing is sent, and the error is
+	// ErrOtherBytes. A transfer that was cut is continued where the server
+	// allows it. Progress may be nil.
+	Upload(ctx context.Context, name, path string, sum [sha512.Size]byte, progress Progress) (Uploaded, error)
 	// Close ends the connection.
 	Close() error
 }
@@ -75,13 +78,15 @@ type Live struct {
 // Uploaded says what Upload did.
 type Uploaded struct {
 	Size    int64
-	SHA512  [sha512.Size]byte // of the file that was read
-	Resumed int64             // bytes that were there from a transfer that was cut
-	Skipped bool              // nothing was sent: the name has a file of this size already
+	Resumed int64 // bytes that were there from a transfer that was cut
+	Skipped bool  // nothing was sent: the name has a file of this size already
 	// Verified: the bytes under the name were hashed. Only a local destination
 	// can; for others use Check with the image's URL.
 	Verified bool
 }
+
+// ErrOtherBytes says that a file is not the one that was to be uploaded.
+var ErrOtherBytes = errors.New("its bytes are others than they were")
 
 // A Conflict says that what is there is not what the caller read:
 // somebody else published.

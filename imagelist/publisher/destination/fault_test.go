@@ -213,20 +213,20 @@ func TestWeb_UploadFaults(t *testing.T) {
 	d := open(t, s.URL+"/dir/l", Options{})
 	file := image(t, 4<<20)
 	s.put = abort
-	if _, err := d.Upload(context.Background(), "i", file, nil); err == nil || !strings.Contains(err.Error(), "nothing is there") {
+	if _, err := d.Upload(context.Background(), "i", file, sumOf(t, file), nil); err == nil || !strings.Contains(err.Error(), "nothing is there") {
 		t.Errorf("cut: %v", err)
 	}
 	s.put = code(201)
-	if _, err := d.Upload(context.Background(), "i", file, nil); err == nil || !strings.Contains(err.Error(), "accepted, but") {
+	if _, err := d.Upload(context.Background(), "i", file, sumOf(t, file), nil); err == nil || !strings.Contains(err.Error(), "accepted, but") {
 		t.Errorf("201 and nothing: %v", err)
 	}
 	s.put = code(507)
 	var h interface{ Hint() string }
-	if _, err := d.Upload(context.Background(), "i", file, nil); !errors.As(err, &h) || !strings.Contains(h.Hint(), "full") {
+	if _, err := d.Upload(context.Background(), "i", file, sumOf(t, file), nil); !errors.As(err, &h) || !strings.Contains(h.Hint(), "full") {
 		t.Errorf("507: %v", err)
 	}
 	s.put = nil
-	if _, err := d.Upload(context.Background(), "i", file, nil); err != nil || s.files["/dir/i"] != read(t, file) {
+	if _, err := d.Upload(context.Background(), "i", file, sumOf(t, file), nil); err != nil || s.files["/dir/i"] != read(t, file) {
 		t.Errorf("whole: %v", err)
 	}
 	ctx := context.Background()

@@ -2,6 +2,7 @@ package destination
 
 import (
 	"context"
+	"crypto/sha512"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -71,8 +72,8 @@ func (l *local) Replace(ctx context.Context, content []byte, old *Live) error {
 }
 
 // Upload hashes the file, lets the kernel copy it, and hashes the copy.
-func (l *local) Upload(ctx context.Context, name, path string, progress Progress) (Uploaded, error) {
-	done, err := uploadInto(ctx, l.dir, l.name, name, path, true, l.o, progress)
+func (l *local) Upload(ctx context.Context, name, path string, sum [sha512.Size]byte, progress Progress) (Uploaded, error) {
+	done, err := uploadInto(ctx, l.dir, l.name, name, path, sum, true, l.o, progress)
 	return done, wrap(l.path+": upload", advise(err))
 }
 

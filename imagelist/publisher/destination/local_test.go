@@ -87,12 +87,12 @@ func TestUpload_Source(t *testing.T) {
 	d := open(t, filepath.Join(dir, "l"), Options{})
 	empty := write(t, filepath.Join(dir, "empty"), "")
 	for _, file := range []string{empty, dir, filepath.Join(dir, "none")} {
-		if _, err := d.Upload(context.Background(), "i", file, nil); err == nil {
+		if _, err := d.Upload(context.Background(), "i", file, sumOf(t, file), nil); err == nil {
 			t.Errorf("%s: uploaded", file)
 		}
 	}
 	file := image(t, 2*block)
-	_, err := d.Upload(context.Background(), "i", file, func(done, _ int64) {
+	_, err := d.Upload(context.Background(), "i", file, sumOf(t, file), func(done, _ int64) {
 		if done == block {
 			os.WriteFile(file, make([]byte, 2*block), 0o600)
 		}

@@ -3,6 +3,7 @@ package destination
 import (
 	"bytes"
 	"context"
+	"crypto/sha512"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -159,6 +160,13 @@ func image(t *testing.T, size int64) string {
 	b := make([]byte, size)
 	rand.NewChaCha8([32]byte{7}).Read(b)
 	return write(t, filepath.Join(t.TempDir(), "image.raw"), string(b))
+}
+
+// sumOf is what a file has; nothing of what cannot be read.
+func sumOf(t *testing.T, path string) [sha512.Size]byte {
+	t.Helper()
+	b, _ := os.ReadFile(path)
+	return sha512.Sum512(b)
 }
 
 func open(t *testing.T, dest string, o Options) Destination {

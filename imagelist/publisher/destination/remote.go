@@ -3,6 +3,7 @@ package destination
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha512"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -112,9 +113,9 @@ func (r *remote) Replace(ctx context.Context, content []byte, old *Live) error {
 
 // Upload sends the file in blocks. What arrived is not hashed, since SFTP
 // cannot; its size is compared.
-func (r *remote) Upload(ctx context.Context, name, file string, progress Progress) (done Uploaded, err error) {
+func (r *remote) Upload(ctx context.Context, name, file string, sum [sha512.Size]byte, progress Progress) (done Uploaded, err error) {
 	err = r.do(ctx, func(t remoteDir) error {
-		done, err = uploadInto(ctx, t, r.name, name, file, false, r.o, progress)
+		done, err = uploadInto(ctx, t, r.name, name, file, sum, false, r.o, progress)
 		return wrap("upload", err)
 	})
 	return done, err

@@ -33,7 +33,7 @@ func resume(t *testing.T, dest string, o Options) {
 			ctx, cancel := context.WithCancelCause(context.Background())
 			cut := errors.New("cut")
 			d := open(t, dest, o)
-			_, err := d.Upload(ctx, image, file, func(done, _ int64) {
+			_, err := d.Upload(ctx, image, file, sumOf(t, file), func(done, _ int64) {
 				if done == 3*block {
 					cancel(cut)
 				}
@@ -46,7 +46,7 @@ func resume(t *testing.T, dest string, o Options) {
 				t.Fatalf("after the cut: %q", names(t, filepath.Dir(list)))
 			}
 			c.damage(parts[0])
-			done, err := open(t, dest, o).Upload(context.Background(), image, file, nil)
+			done, err := open(t, dest, o).Upload(context.Background(), image, file, sumOf(t, file), nil)
 			if err != nil || done.Resumed != c.want {
 				t.Errorf("%+v, %v; want to resume at %d", done, err, c.want)
 			}

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -87,29 +88,32 @@ func testUpload(t *testing.T, dest, dir string, o Options) {
 	d := open(t, dest, o)
 	file := image(t, 3*block+5)
 	var last int64
-	done, err := d.Upload(ctx, "a.qcow2", file, func(n, total int64) { last = n })
+	done, err := d.Upload(ctx, "a.qcow2", file, sumOf(t, file), func(n, total int64) { last = n })
 	if err != nil || done.Skipped || last != 3*block+5 || done.Size != last {
 		t.Fatalf("%+v, %v, progress to %d", done, err, last)
 	}
 	if read(t, filepath.Join(dir, "a.qcow2")) != read(t, file) {
 		t.Fatal("other bytes arrived")
 	}
-	if done, err = d.Upload(ctx, "a.qcow2", file, nil); err != nil || !done.Skipped {
+	if done, err = d.Upload(ctx, "a.qcow2", file, sumOf(t, file), nil); err != nil || !done.Skipped {
 		t.Errorf("again: %+v, %v", done, err)
 	}
 	other := write(t, filepath.Join(t.TempDir(), "other"), "other bytes")
 	var h interface{ Hint() string }
-	if _, err := d.Upload(ctx, "a.qcow2", other, nil); !errors.As(err, &h) || !strings.Contains(h.Hint(), "new file name") {
+	if _, err := d.Upload(ctx, "a.qcow2", other, sumOf(t, other), nil); !errors.As(err, &h) || !strings.Contains(h.Hint(), "new file name") {
 		t.Errorf("over other bytes: %v", err)
 	}
+	if _, err := d.Upload(ctx, "b.qcow2", other, sumOf(t, file), nil); !errors.Is(err, ErrOtherBytes) || strings.Contains(fmt.Sprint(names(t, dir)), "b.qcow2") {
+		t.Errorf("a file that changed: %v, %q", err, names(t, dir))
+	}
 	for _, name := range []string{"", "..", "a/b", ".hidden", "-x", filepath.Base(dest), "a\n", strings.Repeat("x", 201)} {
-		if _, err := d.Upload(ctx, name, file, nil); !errors.As(err, &h) {
+		if _, err := d.Upload(ctx, name, file, sumOf(t, file), nil); !errors.As(err, &h) {
 			t.Errorf("name %q: %v", name, err)
 		}
 	}
 	o.Overwrite = true
 	d = open(t, dest, o)
-	if _, err := d.Upload(ctx, "a.qcow2", other, nil); err != nil || read(t, filepath.Join(dir, "a.qcow2")) != "other bytes" {
+	if _, err := d.Upload(ctx, "a.qcow2", other, sumOf(t, other), nil); err != nil || read(t, filepath.Join(dir, "a.qcow2")) != "other bytes" {
 		t.Errorf("overwrite: %v", err)
 	}
 	for _, n := range names(t, dir) {

@@ -38,9 +38,10 @@ type source struct {
 	sum  [sha512.Size]byte
 }
 
-// openSource opens and hashes the file at path: its digest is part of the
-// partial's name, so that a transfer continues only with the same bytes.
-func openSource(ctx context.Context, path string) (*source, error) {
+// openSource opens and hashes the file at path, which must have the digest sum.
+// That is part of the partial's name too, so that a transfer continues only
+// with the same bytes.
+func openSource(ctx context.Context, path string, sum [sha512.Size]byte) (*source, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -54,6 +55,9 @@ func openSource(ctx context.Context, path string) (*source, error) {
 	}
 	if err == nil {
 		s.sum, err = digest(ctx, io.NewSectionReader(f, 0, s.info.Size()))
+	}
+	if err == nil && s.sum != sum {
+		err = fmt.Errorf("%q: %w", path, ErrOtherBytes)
 	}
 	if err != nil {
 		f.Close()
@@ -107,7 +111,7 @@ type upload struct {
 // run sends the image into a partial file beside and renames it at the end.
 // Killed anywhere it leaves the partial, with which the next run continues.
 func (u *upload) run(ctx context.Context) error {
-	u.done.Size, u.done.SHA512 = u.src.info.Size(), u.src.sum
+	u.done.Size = u.src.info.Size()
 	there, err := u.present(ctx)
 	if err != nil || u.done.Skipped {
 		return err
@@ -317,11 +321,11 @@ func (u *upload) verify(ctx context.Context, f file, part string) error {
 }
 
 // uploadInto is Upload for both kinds of tree.
-func uploadInto(ctx context.Context, t tree, list, name, file string, hash bool, o Options, progress Progress) (Uploaded, error) {
+func uploadInto(ctx context.Context, t tree, list, name, file string, sum [sha512.Size]byte, hash bool, o Options, progress Progress) (Uploaded, error) {
 	if err := checkImageName(name, path.Base(list)); err != nil {
 		return Uploaded{}, err
 	}
-	src, err := openSource(ctx, file)
+	src, err := openSource(ctx, file, sum)
 	if err != nil {
 		return Uploaded{}, err
 	}

@@ -2,6 +2,7 @@ package destination
 
 import (
 	"context"
+	"crypto/sha512"
 	"errors"
 	"fmt"
 	"io"
@@ -14,24 +15,24 @@ import (
 // PUT with Content-Range, Apache writes it into the file subscribers see).
 // Neither shows a name before all of it has arrived. The size is compared
 // afterwards, the digest is not: use Check.
-func (w *web) Upload(ctx context.Context, name, file string, progress Progress) (Uploaded, error) {
-	done, err := w.upload(ctx, name, file, progress)
+func (w *web) Upload(ctx context.Context, name, file string, sum [sha512.Size]byte, progress Progress) (Uploaded, error) {
+	done, err := w.upload(ctx, name, file, sum, progress)
 	if err != nil {
 		return done, fmt.Errorf("%s: upload %q: %w", w, name, err)
 	}
 	return done, nil
 }
 
-func (w *web) upload(ctx context.Context, name, file string, progress Progress) (Uploaded, error) {
+func (w *web) upload(ctx context.Context, name, file string, sum [sha512.Size]byte, progress Progress) (Uploaded, error) {
 	if err := checkImageName(name, w.name); err != nil {
 		return Uploaded{}, err
 	}
-	src, err := openSource(ctx, file)
+	src, err := openSource(ctx, file, sum)
 	if err != nil {
 		return Uploaded{}, err
 	}
 	defer src.Close()
-	done := Uploaded{Size: src.info.Size(), SHA512: src.sum}
+	done := Uploaded{Size: src.info.Size()}
 	u := w.url.ResolveReference(&url.URL{Path: name})
 	there, err := w.size(ctx, u)
 	switch {

@@ -73,6 +73,7 @@ type Image struct {
 	Format     string            `json:"format,omitzero"`
 	BuiltAt    time.Time         `json:"built_at,omitzero"`
 	OS         string            `json:"os,omitzero"`
+	OSVersion  string            `json:"os_version,omitzero"` // as policy E6 asks
 }
 
 // Replaces is what an image stood in for.
