@@ -110,7 +110,7 @@ func TestF18_AnchorGone(t *testing.T) {
 	expectExit(t, w.SyncAt(w.At.Add(2*hour)), 0)
 	w.CA.RemoveFrom(w.Dir)
 	w.SyncAt(w.At.Add(3 * hour))
-	rep = w.SyncAt(w.At.Add(8 * hour))
+	w.SyncAt(w.At.Add(8 * hour))
 	if w.Read("a") != "alpha" {
 		t.Error("the grace is counted from the wrong absence")
 	}

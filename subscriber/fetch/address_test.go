@@ -91,7 +91,7 @@ func TestT20_Spellings(t *testing.T) {
 			if !errors.As(err, &e) || e.Temporary || e.Code != verdict.NetworkDenied && e.Code != verdict.Fetch {
 				t.Errorf("%s: %v", host, err)
 			}
-			if plain := strings.Trim(host, hostLetters+"[:]LOCALHOST") == ""; plain && e.Code != verdict.NetworkDenied {
+			if plain := strings.Trim(host, hostLetters+"[:]LOCAHST") == ""; plain && e.Code != verdict.NetworkDenied {
 				t.Errorf("%s: %v, want network-denied", host, err)
 			}
 		}
