@@ -202,6 +202,13 @@ func (s *session) verifyHistory(c *cli.Context, fsys fs.FS) error {
 
 func (s *session) writeHistoryReport(r *history.Report) {
 	paint := s.colours()
+	if r.Problem != nil {
+		fmt.Fprintf(s.out, "%s: %s\n", paint.paint(red, "does not hold"), event.Printable(r.Problem.String()))
+		if !s.quiet {
+			fmt.Fprintf(s.out, "the first %d entries hold; what comes after was not looked at\n", r.Size)
+		}
+		return
+	}
 	if !s.quiet {
 		s.pairs("history of", string(r.List), "entries", fmt.Sprint(r.Size), "root", r.Root,
 			"witnessed", fmt.Sprintf("the first %d, by checkpoints in signed lists", r.Witnessed),
@@ -212,12 +219,6 @@ func (s *session) writeHistoryReport(r *history.Report) {
 		for _, n := range r.Notes {
 			s.field("note", n)
 		}
-	}
-	if r.Problem != nil {
-		fmt.Fprintf(s.out, "%s: %s\n", paint.paint(red, "does not hold"), event.Printable(r.Problem.String()))
-		return
-	}
-	if !s.quiet {
 		fmt.Fprintln(s.out, paint.paint(green, "holds"))
 	}
 }

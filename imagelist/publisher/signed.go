@@ -93,7 +93,8 @@ func (w *Workspace) Unpublished() (bool, error) {
 }
 
 // Changed says whether the draft says anything that the last signed version
-// does not, whoever signed that, and when.
+// does not, whoever signed that, and when. What signing fills in of an
+// endorser's names is no change; mail and name that a person wrote are.
 func (w *Workspace) Changed() (bool, error) {
 	l, err := w.sound()
 	if err != nil {
@@ -108,7 +109,17 @@ func (w *Workspace) Changed() (bool, error) {
 		return false, &Error{What: w.path(draftFile), Err: err, Fix: "correct the file"}
 	}
 	signed, err := substance(last.List)
-	return !bytes.Equal(draft, signed), err
+	return !bytes.Equal(draft, signed) || l.Version != "" || !says(last.List.Endorsers, l.Endorsers), err
+}
+
+// says whether the signed list has what the draft says of its one endorser
+// beside the names, which are the signer's.
+func says(signed, drafted []imagelist.Endorser) bool {
+	if len(drafted) != 1 || len(signed) != 1 {
+		return true
+	}
+	has := func(have, want string) bool { return want == "" || have == want }
+	return has(signed[0].Email, drafted[0].Email) && has(signed[0].Creator, drafted[0].Creator)
 }
 
 // substance is the text of a list without what signing sets.

@@ -425,3 +425,56 @@ func TestStatus_Due(t *testing.T) {
 		t.Errorf("due: %s", have)
 	}
 }
+
+// What a person writes of the endorser is a change; what signing filled in is not.
+func TestChanged_Endorser(t *testing.T) {
+	b := newBench(t)
+	w := b.open()
+	if _, err := b.sign(w); err != nil {
+		t.Fatal(err)
+	}
+	edit := func(old, new string) bool {
+		t.Helper()
+		name := filepath.Join(b.dir, "draft.json")
+		raw, err := os.ReadFile(name)
+		if err != nil || !strings.Contains(string(raw), old) {
+			t.Fatalf("%v\n%s", err, raw)
+		}
+		if err := os.WriteFile(name, []byte(strings.Replace(string(raw), old, new, 1)), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		w.Close()
+		w = b.open()
+		changed, err := w.Changed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return changed
+	}
+	if edit(`"dc:title": "T"`, `"dc:title":  "T"`) {
+		t.Error("white space is a change")
+	}
+	if !edit(`"hv:email": ""`, `"hv:email": "alice@example.org"`) {
+		t.Error("the endorser's mail is no change")
+	}
+	if s, err := b.sign(w); err != nil || s.List.Endorsers[0].Email != "alice@example.org" {
+		t.Errorf("%v", err)
+	}
+	if changed, err := w.Changed(); err != nil || changed {
+		t.Errorf("changed after signing: %v, %v", changed, err)
+	}
+	composed, err := w.Compose(b.Bob.Cert, publisher.DefaultLifetime, b.At)
+	if err != nil {
+		t.Fatal(err)
+	}
+	message, err := smime.Sign(composed.Content, b.Bob.Cert, b.Bob.Key, nil, smime.SignOptions{At: b.At})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := w.Complete(composed, message, publisher.Trust{Store: b.Anchors()}, b.who(), b.At); err != nil {
+		t.Fatal(err)
+	}
+	if changed, err := w.Changed(); err != nil || changed {
+		t.Errorf("another endorser's signature is a change of the draft: %v, %v", changed, err)
+	}
+}
