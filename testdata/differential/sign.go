@@ -12,6 +12,7 @@ import (
 	"encoding/binary"
 	"math/rand/v2"
 	"slices"
+	"sync"
 
 	"vouch/imagelist/trust"
 )
@@ -24,7 +25,9 @@ var authorities = []string{"ca", "issuing", "rogue", "third", "multi", "mixed", 
 type keyring struct {
 	certifying []*ecdsa.PrivateKey
 	byKey      map[string]*ecdsa.PrivateKey // by SubjectPublicKeyInfo
-	issuers    map[string]*ecdsa.PrivateKey // by certificate; nil when nobody's
+
+	mu      sync.Mutex
+	issuers map[string]*ecdsa.PrivateKey // by certificate, as they are met; nil when nobody's
 }
 
 func newKeyring() *keyring {
@@ -65,6 +68,8 @@ func (k *keyring) issuer(cert *node) *ecdsa.PrivateKey {
 		return nil
 	}
 	id := string(cert.der())
+	k.mu.Lock() // messages are made side by side
+	defer k.mu.Unlock()
 	if key, ok := k.issuers[id]; ok {
 		return key
 	}
