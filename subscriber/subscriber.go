@@ -106,6 +106,7 @@ type Options struct {
 	Progress Progress     // nil shows nothing
 	NoWait   bool         // do not wait for another process
 	Handler  bool         // started from a handler: never waits
+	Paced    bool         // events wait for their next attempt; false: every run tries each once
 }
 
 // SyncOptions are the choices of one sync.
