@@ -26,6 +26,10 @@
 // Recovery is a run: each durable point below says what is true if we die
 // there, and the next run's plan finds the rest to do.
 //
+// The daemon (daemon.go) makes such runs by schedule (schedule.go, pure), when a
+// date comes (calendar.go), and when the trust directory or the configuration
+// changes (watch.go). It decides when, never what.
+//
 // # Facts and missing knowledge
 //
 // Only facts withdraw: revoked, expired, no longer authorised, removed by the
