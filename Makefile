@@ -66,6 +66,7 @@ install: build ## install the binary and the sample configuration under PREFIX (
 	install -D -m 0644 etc/vouch.yaml $(DESTDIR)$(PREFIX)/share/vouch/vouch.yaml
 	install -D -m 0755 etc/vmcatcher_image $(DESTDIR)$(PREFIX)/share/vouch/vmcatcher_image
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/share/vouch/handlers etc/handlers/*
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/vouch/systemd etc/systemd/*
 
 clean: ## remove what build made
 	rm -rf bin

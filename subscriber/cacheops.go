@@ -34,29 +34,52 @@ func CheckCache(ctx context.Context, c *Config, o Options) (*CheckReport, error)
 	rep := &CheckReport{Schema: "vouch/check/v1", Corrupt: []string{}, Missing: []string{}}
 	for d, b := range r.st.Blobs {
 		stamp, err := r.cache.Check(ctx, d, b.Size, 0)
-		switch {
-		case ctx.Err() != nil:
-			return nil, ctx.Err()
-		case err == nil:
-			b.Stamp, b.Checked = stamp, r.at
-			rep.Bytes += b.Size
-		case notExist(err):
-			rep.Missing = append(rep.Missing, d.String())
-		case errors.Is(err, cache.ErrCorrupt), errors.Is(err, cache.ErrSize):
-			rep.Corrupt = append(rep.Corrupt, d.String())
-			b.Stamp = cache.Stamp{} // the pass below finds it changed and quarantines it
-		default:
+		if err := r.checked(ctx, rep, d, stamp, err); err != nil {
 			return nil, err
 		}
-		rep.Checked++
 	}
+	if err := r.writeChecked(rep); err != nil {
+		return nil, err
+	}
+	_, err = r.pass(ctx, nil)
+	return rep, err
+}
+
+// checked notes what hashing a blob again came to.
+func (r *run) checked(ctx context.Context, rep *CheckReport, d cache.Digest, stamp cache.Stamp, err error) error {
+	b := r.st.Blobs[d]
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case err == nil:
+		b.Stamp, b.Checked = stamp, r.at
+		rep.Bytes += b.Size
+	case notExist(err):
+		rep.Missing = append(rep.Missing, d.String())
+	case errors.Is(err, cache.ErrCorrupt), errors.Is(err, cache.ErrSize):
+		rep.Corrupt = append(rep.Corrupt, d.String())
+		b.Stamp = cache.Stamp{} // the pass finds it changed and quarantines it
+	default:
+		return err
+	}
+	rep.Checked++
+	return nil
+}
+
+// writeChecked writes down when each blob was checked, and finishes the report.
+func (r *run) writeChecked(rep *CheckReport) error {
 	slices.Sort(rep.Corrupt)
 	slices.Sort(rep.Missing)
 	if len(rep.Corrupt)+len(rep.Missing) > 0 {
 		rep.Exit = 3
 	}
-	_, err = r.pass(ctx, nil)
-	return rep, err
+	var sound []cache.Digest
+	for d, b := range r.st.Blobs {
+		if b.Checked.Equal(r.at) {
+			sound = append(sound, d)
+		}
+	}
+	return r.commitEach(len(sound), func(tx *metadata.Tx, i int) { tx.PutBlob(sound[i], r.st.Blobs[sound[i]]) })
 }
 
 // PruneReport is what pruning removed (vouch/prune/v1).

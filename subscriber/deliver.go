@@ -41,6 +41,7 @@ type attempt struct {
 type posted struct {
 	event metadata.Event
 	tries int  // before this run
+	early bool // its next attempt is later: it holds back what follows of its image
 	once  bool // sync.*: told once, never retried
 
 	announce context.Context // the call before the change, while this lasts; nil for deliveries
@@ -99,7 +100,7 @@ func (r *run) post(e *metadata.Event) {
 	for name, d := range e.Pending {
 		if q := r.courier.queues[name]; q != nil && !d.Dead {
 			r.courier.open++
-			q.push(posted{event: metadata.Event{Number: e.Number, Event: e.Event}, tries: d.Attempts})
+			q.push(posted{event: metadata.Event{Number: e.Number, Event: e.Event}, tries: d.Attempts, early: r.paced && d.Next.After(r.at)})
 		}
 	}
 }
@@ -165,7 +166,10 @@ func (q *queue) serve(ctx context.Context, h event.Handler, place event.Place, o
 			continue
 		}
 		a := attempt{posted: p, handler: h.Name, done: make(chan struct{})}
-		if a.skipped = cancelled || hung || ctx.Err() != nil || e.Subject != "" && stuck[e.Subject]; !a.skipped {
+		if p.early && !cancelled {
+			stuck[e.Subject] = true
+		}
+		if a.skipped = cancelled || hung || p.early || ctx.Err() != nil || e.Subject != "" && stuck[e.Subject]; !a.skipped {
 			late := announcedLate(e.Type) || e.Type == event.ImageAvailable && superseded[e.Subject]
 			superseded[e.Subject] = e.Type == event.ImageSuperseded
 			a.receipt, a.err = h.Deliver(ctx, e, place, late && p.tries == 0)
@@ -240,8 +244,11 @@ func (r *run) settleAttempt(a attempt) error {
 func (r *run) failed(row *metadata.Event, d metadata.Delivery, a attempt) metadata.Delivery {
 	d.Attempts++
 	d.Error = event.Printable(a.err.Error())
-	d.Next = r.at.Add(backoff(d.Attempts))
-	h := r.handler(a.handler)
+	h, pause := r.handler(a.handler), backoff(d.Attempts)
+	if h.VMCatcher {
+		pause = backoffLast // three attempts within seconds would not outlast a cloud's restart
+	}
+	d.Next = r.at.Add(time.Since(r.begun)).Add(pause) // a handler may take its time to fail
 	if d.Attempts < vmcatcherTries || !h.VMCatcher {
 		since := row.Event.Time
 		if met := r.st.Meta.Handlers[a.handler]; met.After(since) {

@@ -130,6 +130,20 @@ func Retry(ctx context.Context, c *Config, o Options, ids []string) (EventCount,
 	return count, err
 }
 
+// Deliver tells handlers what they have not had, and does nothing else. With
+// o.Paced only what is due.
+func Deliver(ctx context.Context, c *Config, o Options) (EventCount, error) {
+	var count EventCount
+	err := within(ctx, c, o, func(r *run) error {
+		r.startCourier(ctx)
+		r.postPending()
+		err := r.deliver(ctx)
+		count = r.report.Events
+		return err
+	})
+	return count, err
+}
+
 // within runs a small operation on the judged state and brings the files that
 // people read up to date.
 func within(ctx context.Context, c *Config, o Options, fn func(*run) error) error {

@@ -30,6 +30,7 @@ type run struct {
 	at    time.Time
 	begun time.Time // for the report's duration only
 	dry   bool
+	paced bool // see Options
 
 	takeOver   bool            // the cache may belong to another state
 	only       map[string]bool // subscriptions to fetch and download for; nil = all
@@ -86,7 +87,7 @@ type opening struct {
 func open(ctx context.Context, c *Config, o Options, how opening) (_ *run, joined string, err error) {
 	r := &run{
 		takeOver: how.takeOver,
-		cfg:      c, log: o.Log, show: o.Progress, at: o.At.UTC(), session: uuid.NewString(),
+		cfg:      c, paced: o.Paced, log: o.Log, show: o.Progress, at: o.At.UTC(), session: uuid.NewString(),
 		judged: map[string]*judgement{}, standings: map[string]standing{}, corrupt: map[cache.Digest]string{}, foreign: map[metadata.ImageKey]string{},
 		results: map[metadata.ImageKey]*ImageResult{}, budget: map[string]time.Duration{},
 	}

@@ -85,6 +85,7 @@ func (r *run) status() *Status {
 	}
 	r.withdrawnStatus(s)
 	r.deliveryStatus(s)
+	s.Next = r.nextChange()
 	return s
 }
 
@@ -317,7 +318,7 @@ func (r *run) withdrawnStatus(s *Status) {
 
 // deliveryStatus shows what handlers have not had, at most a thousand rows.
 func (r *run) deliveryStatus(s *Status) {
-	sums := map[string]*HandlerStatus{}
+	sums, first := map[string]*HandlerStatus{}, map[[2]string]bool{}
 	for _, h := range r.cfg.Handlers {
 		sums[h.Name] = &HandlerStatus{Name: h.Name}
 	}
@@ -326,6 +327,10 @@ func (r *run) deliveryStatus(s *Status) {
 		for name, d := range e.Pending {
 			if sum := sums[name]; sum != nil {
 				sum.add(d, e.Event.Time)
+				if heard := [2]string{name, e.Event.Subject}; !d.Dead && (e.Event.Subject == "" || !first[heard]) {
+					first[heard] = true // later ones of the same image wait for it
+					sum.Next = earlier(sum.Next, latest(d.Next, e.Event.Time))
+				}
 			}
 			if len(s.Deliveries) < 1000 {
 				s.Deliveries = append(s.Deliveries, DeliveryStatus{Event: e.Event.ID, Type: string(e.Event.Type), Subject: e.Event.Subject, Handler: name, Time: e.Event.Time, Attempts: d.Attempts, Next: d.Next, Dead: d.Dead, Error: d.Error})

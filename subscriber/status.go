@@ -24,7 +24,8 @@ type Status struct {
 	Trust         TrustStatus          `json:"trust"`
 	Cache         CacheStatus          `json:"cache"`
 	Problems      []Problem            `json:"problems"`
-	Blocks        string               `json:"blocks"` // BlocksDigest of what was acted on
+	Blocks        string               `json:"blocks"`        // BlocksDigest of what was acted on
+	Next          time.Time            `json:"next,omitzero"` // when the calendar alone changes something: a list or image expires, a grace or a block ends
 }
 
 // SubscriptionStatus is one subscription as of the snapshot.
@@ -92,6 +93,7 @@ type HandlerStatus struct {
 	Pending int       `json:"pending"`
 	Dead    int       `json:"dead"`
 	Oldest  time.Time `json:"oldest,omitzero"` // event time of the oldest pending
+	Next    time.Time `json:"next,omitzero"`   // when the daemon tries again; in the past: at once
 }
 
 // DeliveryStatus is one event that a handler has not had.

@@ -26,6 +26,10 @@
 // Recovery is a run: each durable point below says what is true if we die
 // there, and the next run's plan finds the rest to do.
 //
+// The daemon (daemon.go) makes such runs by schedule (schedule.go, pure), when a
+// date comes (calendar.go), and when the trust directory or the configuration
+// changes (watch.go). It decides when, never what.
+//
 // # Facts and missing knowledge
 //
 // Only facts withdraw: revoked, expired, no longer authorised, removed by the
@@ -106,6 +110,7 @@ type Options struct {
 	Progress Progress     // nil shows nothing
 	NoWait   bool         // do not wait for another process
 	Handler  bool         // started from a handler: never waits
+	Paced    bool         // events wait for their next attempt; false: every run tries each once
 }
 
 // SyncOptions are the choices of one sync.

@@ -59,8 +59,8 @@ names the endorsers who may speak for each, and keeps verified copies of the
 images as long as they are vouched for, and not a moment longer.
 
 A site needs a configuration file (see "vouch config check"), subscriptions
-("vouch subscription add") and a line in cron ("vouch sync"). "vouch status"
-says how things are and what to do about it. An endorser, or anybody who is
+("vouch subscription add"), and "vouch daemon" as a service or a line in cron
+("vouch sync"). "vouch status" says how things are and what to do about it. An endorser, or anybody who is
 handed a list, starts with "vouch publisher verify".
 
 Flags may stand before or after arguments. Exit status: 0 everything asked for
@@ -84,7 +84,7 @@ process or state owns it; 5 no trust anchor or no CRL at all.`,
 
 func (s *session) commands() []*cli.Command {
 	return []*cli.Command{
-		s.syncCommand(), s.statusCommand(), s.subscriptionCommand(), s.imageCommand(),
+		s.syncCommand(), s.daemonCommand(), s.statusCommand(), s.subscriptionCommand(), s.imageCommand(),
 		s.blockCommand(), s.unblockCommand(), s.eventCommand(), s.cacheCommand(), s.trustCommand(),
 		s.configCommand(), s.publisherCommand(), s.completionCommand(), s.versionCommand(),
 	}

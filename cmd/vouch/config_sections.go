@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"net"
 	"net/url"
 	"os/user"
@@ -13,7 +14,6 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/token"
-	"github.com/robfig/cron/v3"
 
 	"vouch/cache"
 	"vouch/imagelist"
@@ -155,31 +155,20 @@ func checkListen(s string) (string, string) {
 	return "", ""
 }
 
-// shortestEvery keeps a mistyped schedule from hammering a publisher.
-const shortestEvery = time.Minute
-
-// checkSchedule accepts a cron expression or @every. The parser panics on a
-// time zone without fields, takes any @every below a second as a second, and
-// dates that never come without a word; none of that passes here.
+// checkSchedule accepts what subscriber.ParseSchedule does.
 func checkSchedule(s string) (what, fix string) {
-	const usage = `a cron expression such as "50 */6 * * *", or @every 6h`
-	defer func() {
-		if recover() != nil {
-			what, fix = "not a schedule: "+quoted(s), usage
-		}
-	}()
-	schedule, err := cron.ParseStandard(s)
-	if err != nil {
-		return "not a schedule: " + quoted(s), usage
+	_, err := subscriber.ParseSchedule(s)
+	switch {
+	case err == nil:
+		return "", ""
+	case errors.Is(err, subscriber.ErrTooOften):
+		fix = "at least @every " + subscriber.ShortestEvery.String()
+	case errors.Is(err, subscriber.ErrZone):
+		fix = `such as "CRON_TZ=Europe/Paris 50 */6 * * *"`
+	default:
+		fix = `a cron expression such as "50 */6 * * *", or @every 6h`
 	}
-	text, every := strings.CutPrefix(s, "@every ")
-	if d, err := time.ParseDuration(strings.TrimSpace(text)); every && (err != nil || d < shortestEvery) {
-		return "too often: " + quoted(s), "at least @every " + shortestEvery.String()
-	}
-	if schedule.Next(time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
-		return "a date that never comes: " + quoted(s), usage
-	}
-	return "", ""
+	return err.Error() + ": " + quoted(s), fix
 }
 
 // readSubscription reads one; name is that of its file, "" in the main file.

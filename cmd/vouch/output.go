@@ -223,6 +223,10 @@ func newLog(w io.Writer, format string, verbose, quiet bool) *slog.Logger {
 	case quiet:
 		level = slog.LevelError
 	}
+	return newLogAt(w, format, level)
+}
+
+func newLogAt(w io.Writer, format string, level slog.Level) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: level, ReplaceAttr: printableAttr}
 	if format == "json" {
 		return slog.New(slog.NewJSONHandler(w, opts))

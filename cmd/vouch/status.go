@@ -88,7 +88,7 @@ func beforeFirstRun(conf *configuration, now time.Time) *subscriber.Status {
 		})
 	}
 	st.Problems = []subscriber.Problem{{
-		Severity: "warning", Subject: "vouch", Code: never, Detail: "nothing has run yet", Hint: "run vouch sync, and have cron run it",
+		Severity: "warning", Subject: "vouch", Code: never, Detail: "nothing has run yet", Hint: "run vouch sync, or start vouch daemon",
 	}}
 	return st
 }
@@ -101,7 +101,7 @@ func overdue(st *subscriber.Status, now time.Time, alarm time.Duration) []subscr
 	}
 	return []subscriber.Problem{{
 		Severity: "critical", Subject: "vouch", Code: "no-sync", Since: st.LastSync,
-		Detail: "the last sync was " + relative(st.LastSync, now), Hint: "see why cron does not run vouch sync",
+		Detail: "the last sync was " + relative(st.LastSync, now), Hint: "see why neither vouch daemon nor cron's vouch sync runs",
 	}}
 }
 

@@ -62,6 +62,7 @@ var numbers = []struct {
 	{"verify", []string{"nginx", "openssl"}, (*bench).verify},
 	{"read", []string{"nginx"}, (*bench).read},
 	{"limits", []string{"nginx"}, (*bench).limits},
+	{"idle", []string{"nginx"}, (*bench).idle},
 }
 
 var packages = map[string]string{"nginx": "nginx-light", "curl": "curl", "openssl": "openssl", "sha512sum": "coreutils"}

@@ -1,0 +1,108 @@
+package main
+
+import (
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/urfave/cli/v2"
+
+	"vouch/subscriber"
+)
+
+func (s *session) daemonCommand() *cli.Command {
+	return &cli.Command{
+		Name: "daemon", Usage: "vouch sync on schedules, for ever",
+		Description: `Fetches each subscription by its schedule (cron expression or @every), and acts
+within a minute on what only the clock or this machine decides: an image, a list
+or a certificate expires, fetch-crl brings a revocation, a file of blocks.d/ or
+subscriptions.d/ changes. That does not wait for downloads: they are
+stopped, and resumed. Events that a handler did not take are told again after a
+second, then two, and so on up to 15 minutes.
+
+It makes the same passes as "vouch sync" and has no state of its own; every other
+command works beside it as it does beside cron, "vouch sync" too. At start it
+catches up on what was missed, once.
+
+SIGHUP reads the configuration again; if that is wrong the old one stays and the
+log says why. SIGTERM and SIGINT stop it within 10 seconds; downloads keep what
+they have. It stays in the foreground and writes its log to standard error: one
+line for each pass that changed something or found something wrong, with
+--verbose every step, with --quiet errors only. Under systemd it tells when it is
+ready and alive. There is no HTTP interface: "http:" is read and has no effect.
+
+Exits 0 when stopped, 2 when the configuration is wrong at start, 4 when another
+daemon runs on the same state_dir. A pass that fails does not end it.
+
+Examples:
+  vouch daemon
+  systemctl enable --now vouch        (with etc/systemd/vouch.service)
+  systemctl reload vouch`,
+		Action: takes(0, 0, s.daemon),
+	}
+}
+
+func (s *session) daemon(c *cli.Context) error {
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
+	file, err := findConfig(s.config)
+	if err != nil {
+		return err
+	}
+	beside := configuration{File: file}
+	journal := s.log
+	if !s.quiet && !s.verbose {
+		journal = newLogAt(s.err, s.format, slog.LevelInfo)
+	}
+	return subscriber.Daemon(c.Context, subscriber.DaemonOptions{
+		Options: s.options(),
+		Journal: journal,
+		Watch:   []string{beside.subscriptionsDir(), beside.blocksDir()},
+		Reload:  reload,
+		Load: func() (*subscriber.Config, error) {
+			conf, err := loadConfig(file)
+			if err != nil {
+				return nil, err
+			}
+			return conf.Site, nil
+		},
+		Passed: func(rep *subscriber.Report, next time.Time) { passed(journal, rep, next) },
+		Notify: notifySystemd,
+	})
+}
+
+// passed writes the line of a pass that is worth one, and systemd's status.
+func passed(journal *slog.Logger, rep *subscriber.Report, next time.Time) {
+	line, at := summary(rep), "never"
+	if !next.IsZero() {
+		at = next.UTC().Format(time.RFC3339)
+	}
+	daemon.SdNotify(false, "STATUS="+line+"; next fetch "+at)
+	switch {
+	case rep.Exit != exitOK:
+		journal.Warn(line, "exit", rep.Exit)
+	case news(rep):
+		journal.Info(line)
+	default:
+		journal.Debug(line)
+	}
+}
+
+// notifySystemd speaks sd_notify when systemd listens. What it does with the
+// words is not ours to wait for, so errors are of no interest.
+func notifySystemd(state subscriber.DaemonState) {
+	switch state {
+	case subscriber.Ready:
+		daemon.SdNotify(false, daemon.SdNotifyReady)
+	case subscriber.Reloading:
+		daemon.SdNotify(false, daemon.SdNotifyReloading+"\n"+daemon.SdNotifyMonotonicUsec())
+	case subscriber.Stopping:
+		daemon.SdNotify(false, daemon.SdNotifyStopping)
+	case subscriber.Alive:
+		daemon.SdNotify(false, daemon.SdNotifyWatchdog)
+	}
+}

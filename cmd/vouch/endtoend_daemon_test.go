@@ -1,0 +1,300 @@
+package main_test
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"vouch/imagelist/listtest"
+)
+
+// running is a daemon as a service manager has it.
+type running struct {
+	*exec.Cmd
+	site *site
+	log  journal
+	done chan struct{}
+}
+
+// journal is what a daemon wrote, readable while it writes.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(b []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(b)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
+// daemon starts one; the test's end kills it.
+func (s *site) daemon(args ...string) *running {
+	s.T.Helper()
+	d := &running{Cmd: s.command(append([]string{"daemon"}, args...)...), site: s, done: make(chan struct{})}
+	d.Stdout, d.Stderr = &d.log, &d.log
+	if err := d.Start(); err != nil {
+		s.T.Fatal(err)
+	}
+	go func() { d.Wait(); close(d.done) }()
+	s.T.Cleanup(func() {
+		d.Process.Kill()
+		<-d.done
+		if s.T.Failed() {
+			s.T.Logf("the daemon's log:\n%s", d.log.String())
+		}
+	})
+	return d
+}
+
+// stop ends a daemon by a signal; it must exit with code within 10 s.
+func (d *running) stop(sig os.Signal, code int) {
+	d.site.T.Helper()
+	begun := time.Now()
+	d.Process.Signal(sig)
+	select {
+	case <-d.done:
+	case <-time.After(10 * time.Second):
+		d.site.T.Fatalf("the daemon runs 10 s after %v", sig)
+	}
+	if have := d.ProcessState.ExitCode(); have != code {
+		d.site.T.Errorf("after %v: exit %d, want %d", sig, have, code)
+	}
+	d.site.T.Logf("stopped by %v in %v", sig, time.Since(begun).Round(time.Millisecond))
+}
+
+// says waits for a line of the log.
+func (d *running) says(text string, within time.Duration) {
+	d.site.T.Helper()
+	waitUntil(d.site.T, "log: "+text, within, func() bool { return strings.Contains(d.log.String(), text) })
+}
+
+// here waits until an image is or is not published.
+func (s *site) here(id string, want bool, within time.Duration) time.Duration {
+	s.T.Helper()
+	begun := time.Now()
+	waitUntil(s.T, fmt.Sprintf("%s: published %v", id, want), within, func() bool { return (s.endorsed(id) != "") == want })
+	return time.Since(begun)
+}
+
+// TestDaemon_Facts: what the clock and this machine decide does not wait for a
+// server that hangs, in the middle of a download. Every image leaves within a
+// minute, by its date, a file, a CRL.
+func TestDaemon_Facts(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	ends := time.Now().Add(40 * time.Second).UTC().Truncate(time.Second)
+	b := s.draft("1", picture{"dated", "dated bytes", object{"dc:date:expires": ends.Format(time.RFC3339)}},
+		picture{"blocked", "blocked bytes", nil}, picture{"last", "last bytes", nil})
+	s.publish(b.Image("hung", []byte("never all of it"), s.pub.URL+"/images/hung"))
+	never := slow("never all of it", nil)
+	s.pub.hook("/images/hung", never)
+	second := newPublisher(t)
+	d := s.daemon()
+	for _, id := range []string{"dated", "blocked", "last"} {
+		s.here(id, true, 30*time.Second)
+	}
+	s.pub.hook("/list", never)
+	file := s.path("etc", "blocks.d", "csirt.yaml")
+	os.MkdirAll(filepath.Dir(file), 0o755)
+	if err := os.WriteFile(file, []byte("image: blocked\nreason: by the configuration manager\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("a file in blocks.d: %v", s.here("blocked", false, 30*time.Second))
+	s.here("dated", false, 60*time.Second)
+	if late := time.Since(ends); late < 0 || late > 10*time.Second {
+		t.Errorf("the dated image left %v after its date", late)
+	} else {
+		t.Logf("its date: %v", late)
+	}
+	s.CA.Revoke(s.Alice)
+	s.CA.WriteTo(s.Dir)
+	t.Logf("a new CRL: %v", s.here("last", false, 30*time.Second))
+	b = listtest.NewList(s.At).ID("another-list").NoImages().Image("new", []byte("new bytes"), second.put("/images/new", []byte("new bytes")))
+	second.put("/list", s.Message(func(m *listtest.Message) { m.List, m.Signer = b, s.Bob }))
+	if err := os.MkdirAll(s.path("etc", "subscriptions.d"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	s.expect(0, []string{"subscription", "add", second.URL + "/list", "--name", "other", "--endorser-dn", s.Bob.DN(), "--endorser-ca", s.Bob.IssuerDN()})
+	t.Logf("a subscription: %v", s.here("new", true, 60*time.Second))
+	d.stop(syscall.SIGTERM, 0)
+}
+
+// TestDaemon_Schedule: a new version is found by the schedule; beside the
+// daemon everything works; a bad configuration changes nothing.
+func TestDaemon_Schedule(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.subscription("main")["schedule"] = "* * * * *"
+	s.publish(s.draft("1", picture{"one", "first", nil}))
+	d := s.daemon()
+	s.here("one", true, 30*time.Second)
+	s.expect(4, []string{"daemon"}, fmt.Sprintf("another vouch daemon runs on .*pid %d: .* daemon\\)", d.Process.Pid), "hint: ")
+	s.expect(0, []string{"status"}, `(?m)^main +ok`)
+	s.expect(0, []string{"sync"})
+	s.expect(0, []string{"block", "--image", "one", "--reason", "CVE-2026-1"}, "in force|1 image withdrawn")
+	s.expect(0, []string{"unblock", "--image", "one"})
+	s.here("one", true, time.Second)
+	s.expect(0, []string{"cache", "check"}, "0 corrupt")
+
+	s.publish(s.draft("2", picture{"one", "first", nil}, picture{"two", "second", nil}))
+	t.Logf("a new version, by the minute: %v", s.here("two", true, 75*time.Second))
+
+	good, err := os.ReadFile(s.configFile())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(s.configFile(), append(good, "\nschedul: never"...), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d.Process.Signal(syscall.SIGHUP)
+	d.says("configuration not reloaded, the old one stays", 10*time.Second)
+	s.subscription("main")["images"] = object{"exclude": []object{{"identifier": "one"}}}
+	s.writeConfig()
+	d.Process.Signal(syscall.SIGHUP)
+	s.here("one", false, 10*time.Second)
+	if s.endorsed("two") == "" {
+		t.Error("the other image went as well")
+	}
+	d.stop(syscall.SIGINT, 0)
+}
+
+// TestF20_DaemonStopped: killed or stopped in the middle of a download, begun
+// again, it fetches the image without waiting for the schedule; what was
+// stopped in an orderly way goes on where it was.
+func TestF20_DaemonStopped(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	content := strings.Repeat("slow bytes ", 800000)
+	release := make(chan struct{})
+	b := s.draft("1", picture{"quick", "quick bytes", nil}).Image("hung", []byte(content), s.pub.URL+"/images/hung")
+	requests := make(chan string, 100) // their Range
+	s.pub.hook("/images/hung", func(w http.ResponseWriter, r *http.Request) {
+		requests <- r.Header.Get("Range")
+		slow(content, release)(w, r)
+	})
+	s.publish(b)
+	asked := func(n int) {
+		waitUntil(t, "a request for the image", 15*time.Second, func() bool { return len(requests) >= n })
+		time.Sleep(300 * time.Millisecond) // some of it arrives
+	}
+	for _, sig := range []os.Signal{syscall.SIGKILL, syscall.SIGTERM} {
+		d := s.daemon()
+		s.here("quick", true, 30*time.Second)
+		asked(1)
+		d.Process.Signal(syscall.SIGHUP) // stops it for a moment, and it begins again
+		d.says("begun again", 10*time.Second)
+		asked(2)
+		for range 2 {
+			<-requests
+		}
+		d.stop(sig, map[os.Signal]int{syscall.SIGTERM: 0, syscall.SIGKILL: -1}[sig])
+	}
+	s.pub.hook("/images/hung", func(w http.ResponseWriter, r *http.Request) {
+		requests <- r.Header.Get("Range")
+		s.pub.serve(w, r, []byte(content))
+	})
+	d := s.daemon()
+	s.here("hung", true, 30*time.Second)
+	if have := <-requests; !strings.HasPrefix(have, "bytes=") {
+		t.Errorf("the download was not resumed: %q", have)
+	}
+	d.stop(syscall.SIGTERM, 0)
+}
+
+// TestDaemon_EventsRetried: a handler that fails is told again soon, in order,
+// and delays nobody.
+func TestDaemon_EventsRetried(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	log, broken := s.path("told"), s.path("broken")
+	if err := os.WriteFile(broken, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.handler("moody", "[ ! -e "+broken+" ] || exit 1\necho \"$VOUCH_EVENT_TYPE\" >>"+log+"\n", object{"events": []string{"image.a*"}})
+	s.publish(s.draft("1", picture{"one", "first", nil}))
+	d := s.daemon()
+	s.here("one", true, 30*time.Second)
+	waitUntil(t, "three attempts", 20*time.Second, func() bool { return strings.Count(d.log.String(), "event not delivered") >= 3 })
+	if err := os.Remove(broken); err != nil {
+		t.Fatal(err)
+	}
+	waitUntil(t, "both events", 30*time.Second, func() bool {
+		told, _ := os.ReadFile(log)
+		return string(told) == "image.announced\nimage.available\n"
+	})
+	d.stop(syscall.SIGTERM, 0)
+	s.expect(0, []string{"event", "ls", "--pending"})
+}
+
+// TestDaemon_Starts: what keeps it from starting, and what systemd hears.
+func TestDaemon_Starts(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.conf["schedule"] = "CRON_TZ=Europe/Nowhere 5 * * * *"
+	s.expect(2, []string{"daemon"}, "no such time zone")
+	s.conf["schedule"] = "@every 6h"
+	s.section("trust")["anchors"] = s.path("mount", "certificates") // not yet: no reason not to start
+	s.publish(s.draft("1", picture{"one", "first", nil}))
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: s.path("notify"), Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	s.env = []string{"NOTIFY_SOCKET=" + s.path("notify")}
+	d := s.daemon()
+	hears(t, socket, "READY=1")
+	hears(t, socket, "WATCHDOG=1")
+	hears(t, socket, "STATUS=1 list: ")
+	d.Process.Signal(syscall.SIGHUP)
+	hears(t, socket, "RELOADING=1\nMONOTONIC_USEC=")
+	hears(t, socket, "READY=1")
+	if err := os.Mkdir(s.path("mount"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(s.Dir, s.path("mount", "certificates")); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("anchors that come later: %v", s.here("one", true, 30*time.Second))
+	if err := os.Rename(s.path("etc"), s.path("etc.away")); err != nil {
+		t.Fatal(err)
+	}
+	d.Process.Signal(syscall.SIGHUP)
+	d.says("configuration not reloaded", 10*time.Second)
+	if s.endorsed("one") == "" {
+		t.Error("without a configuration everything went")
+	}
+	d.stop(syscall.SIGTERM, 0)
+	hears(t, socket, "STOPPING=1")
+}
+
+// hears reads what systemd would until it begins with the text.
+func hears(t *testing.T, socket *net.UnixConn, text string) {
+	t.Helper()
+	socket.SetReadDeadline(time.Now().Add(15 * time.Second))
+	buf := make([]byte, 4096)
+	for {
+		n, err := socket.Read(buf)
+		if err != nil {
+			t.Fatalf("systemd never heard %q: %v", text, err)
+		}
+		if strings.HasPrefix(string(buf[:n]), text) {
+			return
+		}
+	}
+}

@@ -1,0 +1,350 @@
+package subscriber
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// Timing of the daemon.
+const (
+	lookEvery   = 5 * time.Second // at directories, the calendar and the wall clock
+	stopWithin  = 9 * time.Second // then it leaves as if killed, which loses nothing
+	pauseMost   = time.Minute     // after a pass that failed
+	eventsApart = time.Second     // between two deliveries that nothing else asks for
+)
+
+// DaemonState is what a service manager is told.
+type DaemonState int
+
+// Ready also ends Reloading. Alive comes at least every few seconds.
+const (
+	Ready DaemonState = iota
+	Reloading
+	Stopping
+	Alive
+)
+
+// DaemonOptions are what Daemon takes. At, NoWait and Progress of the Options
+// have no effect.
+type DaemonOptions struct {
+	Options
+	Journal *slog.Logger                      // of the daemon's own doings; nil discards
+	Load    func() (*Config, error)           // reads the configuration, at start and again
+	Watch   []string                          // directories whose change has it read again
+	Reload  <-chan os.Signal                  // so does anything that comes here
+	Passed  func(rep *Report, next time.Time) // after each pass; next is the next fetch, zero for never
+	Notify  func(state DaemonState)           // may be called from two goroutines; nil tells nobody
+}
+
+// Daemon makes passes for ever: Sync for the subscriptions that are due, and
+// Pass, without the network, when the calendar, the trust directory or the
+// configuration changes what is true. Each takes the state's lock and gives it
+// back, so every other operation works beside it. It has no state of its own:
+// what it must know is in the snapshot that ReadStatus reads.
+//
+// A change that only facts can make does not wait for a download or a handler:
+// the pass that runs is stopped, which keeps what it has, and begun again.
+//
+// It returns nil after ctx has ended, within 10 s. Errors, at start only: that
+// of Load, ErrUsage, ErrStorage, LockedError when another daemon runs. A pass
+// that fails is written to the journal and made again.
+func Daemon(ctx context.Context, o DaemonOptions) error {
+	d := &daemon{DaemonOptions: o, slots: map[string]time.Time{}, attempted: map[string]time.Time{}, owed: map[string]bool{}, doubted: map[string]bool{}}
+	d.Options = Options{Log: o.Log, Handler: o.Handler, Paced: true}
+	if d.Journal == nil {
+		d.Journal = slog.New(slog.DiscardHandler)
+	}
+	d.conf = newWatch(o.Watch...) // before it is read
+	c, err := o.Load()
+	if err != nil {
+		return err
+	}
+	table, err := newTimetable(c)
+	if err != nil {
+		return err
+	}
+	d.configure(c, table)
+	if err := prepareStateDir(c.StateDir, c.Cache.GID); err != nil {
+		return err
+	}
+	lock, err := lockDaemon(c.StateDir)
+	if err != nil {
+		return err
+	}
+	defer lock.Unlock()
+	d.trust = newWatch(c.Trust.Anchors)
+	d.begin()
+	d.notify(Ready)
+	defer context.AfterFunc(ctx, func() { d.notify(Stopping) })()
+	d.loop(ctx)
+	return nil
+}
+
+func (d *daemon) loop(ctx context.Context) {
+	var scrubbing sync.WaitGroup
+	defer scrubbing.Wait()
+	scrubbing.Go(func() { d.scrub(ctx) })
+	for ctx.Err() == nil {
+		now := time.Now()
+		d.look(now)
+		if j := d.next(now); j != nil {
+			d.perform(ctx, j)
+			continue
+		}
+		d.wait(ctx, now)
+	}
+}
+
+const daemonLock = "daemon.lock"
+
+// lockDaemon is for the life of the daemon; the state's own lock is for one pass.
+func lockDaemon(dir string) (*flock.Flock, error) {
+	path := filepath.Join(dir, daemonLock)
+	lock := flock.New(path, flock.SetPermissions(0o600))
+	ok, err := lock.TryLock()
+	if err != nil {
+		return nil, storage(fmt.Errorf("daemon lock: %w", err))
+	}
+	if !ok {
+		var h holder
+		readJSON(path, &h)
+		return nil, withHint(&LockedError{PID: h.PID, Command: h.Command, Detail: "another vouch daemon runs on " + dir}, "one is enough; every other command works beside it")
+	}
+	l := &stateLock{file: lock, path: path}
+	return lock, l.sign(time.Now())
+}
+
+// daemon is what a running daemon knows. One goroutine uses it; the pass that
+// runs has a copy of the configuration.
+type daemon struct {
+	DaemonOptions
+	cfg    *Config
+	shared atomic.Pointer[Config] // cfg, for scrubbing
+	table  timetable
+
+	conf, trust *watch
+	snapshot    os.FileInfo // of the status that was read last
+
+	attempted map[string]time.Time // by the status
+	slots     map[string]time.Time // as the timetable said
+	owed      map[string]bool      // stopped before they were done: due now
+	doubted   map[string]bool      // could not be believed: due when trust changes
+
+	facts  string    // why a pass must be made now; "" when none must
+	change time.Time // when the calendar makes one necessary
+	acted  time.Time // the change that was acted on
+	events time.Time // when an event is to be told again
+
+	failures int
+	failed   string    // how it failed last
+	pause    time.Time // nothing is done before
+	fetch    time.Time // the next fetch
+}
+
+// job is one pass.
+type job struct {
+	names map[string]time.Time // to fetch, and what to remember as their time
+	run   func(context.Context, *Config) (*Report, error)
+	facts bool // it acts on facts
+}
+
+// begin learns how things were left. What a stopped or killed pass was to
+// fetch is due at once; facts may have changed while nobody looked.
+func (d *daemon) begin() {
+	d.facts = "start"
+	st, err := ReadStatus(d.cfg.StateDir)
+	if err != nil {
+		return // the first pass writes it
+	}
+	for _, s := range st.Subscriptions {
+		if s.Attempted.After(st.LastSync) {
+			d.owed[s.Name] = true
+		}
+	}
+}
+
+// look notices what changed: the status, which other commands replace too,
+// the trust directory, the configuration.
+func (d *daemon) look(now time.Time) {
+	d.notify(Alive)
+	d.readStatus()
+	if d.trust.changed(now) {
+		d.facts = "trust"
+		maps.Copy(d.owed, d.doubted)
+		clear(d.doubted)
+	}
+	if d.conf.changed(now) {
+		d.reload()
+	}
+}
+
+func (d *daemon) readStatus() {
+	info, err := os.Stat(filepath.Join(d.cfg.StateDir, statusFile))
+	if err != nil || d.snapshot != nil && os.SameFile(info, d.snapshot) && info.ModTime().Equal(d.snapshot.ModTime()) {
+		return
+	}
+	st, err := ReadStatus(d.cfg.StateDir)
+	if err != nil {
+		return // the next pass writes a new one
+	}
+	d.snapshot, d.change, d.events = info, st.Next, time.Time{}
+	for _, s := range st.Subscriptions {
+		d.attempted[s.Name] = s.Attempted
+	}
+	for _, h := range st.Handlers {
+		d.events = earlier(d.events, h.Next)
+	}
+}
+
+// reload takes the configuration as it is now, or keeps the old one whole. The
+// site's veto does not wait for somebody to mend an unrelated file.
+func (d *daemon) reload() {
+	d.notify(Reloading)
+	defer d.notify(Ready)
+	c, err := d.Load()
+	var t timetable
+	if err == nil {
+		t, err = newTimetable(c)
+	}
+	if err == nil {
+		err = d.acceptable(c)
+	}
+	if err != nil {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			d.Journal.Error("configuration not reloaded, the old one stays", "error", line)
+		}
+		d.reloadBlocks()
+		return
+	}
+	if c.Trust.Anchors != d.cfg.Trust.Anchors {
+		d.trust = newWatch(c.Trust.Anchors)
+	}
+	d.configure(c, t)
+	d.facts = "configuration"
+	d.Journal.Info("configuration reloaded", "subscriptions", len(c.Subscriptions), "blocks", len(c.Blocks))
+}
+
+// acceptable refuses what no pass would run with: under the old configuration
+// images still expire.
+func (d *daemon) acceptable(c *Config) error {
+	if c.StateDir != d.cfg.StateDir {
+		return usage(fmt.Errorf("state_dir: %s is another state: restart the daemon", c.StateDir))
+	}
+	for _, dir := range d.cfg.Dirs {
+		if !slices.Contains(c.Dirs, dir) {
+			return usage(fmt.Errorf("configuration: %s was there and is gone", dir))
+		}
+	}
+	return nil
+}
+
+func (d *daemon) reloadBlocks() {
+	if d.cfg.Reload == nil {
+		return
+	}
+	if blocks, err := d.cfg.Reload(); err == nil && !slices.Equal(blocks, d.cfg.Blocks) {
+		c := *d.cfg
+		c.Blocks = blocks
+		d.configure(&c, d.table)
+		d.facts = "blocks"
+	}
+}
+
+func (d *daemon) configure(c *Config, t timetable) {
+	d.cfg, d.table = c, t
+	d.shared.Store(c)
+}
+
+// next is the pass to make now, nil when there is none.
+func (d *daemon) next(now time.Time) *job {
+	if now.Before(d.pause) {
+		return nil
+	}
+	names := d.due(now)
+	switch {
+	case len(names) > 0:
+		o := SyncOptions{Options: d.Options, Names: slices.Sorted(maps.Keys(names))}
+		return &job{names: names, facts: true, run: func(ctx context.Context, c *Config) (*Report, error) { return Sync(ctx, c, o) }}
+	case d.pressing(now):
+		return &job{facts: true, run: func(ctx context.Context, c *Config) (*Report, error) { return Pass(ctx, c, d.Options) }}
+	case reached(d.events, now):
+		return &job{run: func(ctx context.Context, c *Config) (*Report, error) {
+			count, err := Deliver(ctx, c, d.Options)
+			if count.Dead > 0 {
+				d.Journal.Warn("events were given up", "count", count.Dead, "hint", "vouch event ls --dead")
+			}
+			return nil, err
+		}}
+	}
+	return nil
+}
+
+// due names what to fetch now.
+func (d *daemon) due(now time.Time) map[string]time.Time {
+	last := map[string]time.Time{}
+	for _, e := range d.table {
+		last[e.name] = latest(d.attempted[e.name], d.slots[e.name])
+	}
+	names, wake := d.table.due(last, now)
+	d.fetch = wake
+	for _, e := range d.table {
+		if d.owed[e.name] && names[e.name].IsZero() {
+			names[e.name] = now
+		}
+	}
+	return names
+}
+
+// pressing says whether facts wait to be acted on.
+func (d *daemon) pressing(now time.Time) bool {
+	return d.facts != "" || reached(d.change, now) && !d.change.Equal(d.acted)
+}
+
+// reached says that a time has come, and with it the second it is in: a run's
+// instant is in whole seconds.
+func reached(t, now time.Time) bool {
+	return !t.IsZero() && !now.Before(ceil(t))
+}
+
+func ceil(t time.Time) time.Time {
+	if whole := t.Truncate(time.Second); !whole.Equal(t) {
+		return whole.Add(time.Second)
+	}
+	return t
+}
+
+// wait sleeps until there may be something to do. The wall clock is looked at
+// again every few seconds: it may be set, and the machine may sleep.
+func (d *daemon) wait(ctx context.Context, now time.Time) {
+	until := now.Add(lookEvery)
+	for _, t := range []time.Time{d.fetch, d.change, d.events} {
+		if t = latest(t, d.pause); t.After(now) && t.Before(until) {
+			until = ceil(t)
+		}
+	}
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-d.Reload:
+		d.reload()
+	}
+}
+
+func (d *daemon) notify(s DaemonState) {
+	if d.Notify != nil {
+		d.Notify(s)
+	}
+}

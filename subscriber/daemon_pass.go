@@ -1,0 +1,122 @@
+package subscriber
+
+import (
+	"cmp"
+	"context"
+	"runtime/debug"
+	"time"
+)
+
+// perform makes one pass, and stops it when facts press that it did not know.
+func (d *daemon) perform(ctx context.Context, j *job) {
+	if j.facts {
+		d.facts = ""
+		if reached(d.change, time.Now()) {
+			d.acted = d.change
+		}
+	}
+	passing, stop := context.WithCancel(ctx)
+	defer stop()
+	type result struct {
+		rep *Report
+		err error
+	}
+	done, c := make(chan result, 1), *d.cfg
+	go func() {
+		rep, err := j.run(passing, &c)
+		done <- result{rep, err}
+	}()
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case res := <-done:
+			d.conclude(ctx, passing, j, res.rep, res.err)
+			return
+		case <-ticker.C:
+			d.look(time.Now())
+		case <-d.Reload:
+			d.reload()
+		case <-ctx.Done():
+			select {
+			case <-done:
+			case <-time.After(stopWithin):
+			}
+			return
+		}
+		if d.pressing(time.Now()) {
+			stop()
+		}
+	}
+}
+
+// conclude notes how a pass ended.
+func (d *daemon) conclude(ctx, passing context.Context, j *job, rep *Report, err error) {
+	defer debug.FreeOSMemory() // what a pass needs is no measure of what waiting needs
+	d.readStatus()
+	if !d.events.IsZero() {
+		d.events = latest(d.events, time.Now().Add(eventsApart))
+	}
+	switch {
+	case err != nil && passing.Err() != nil:
+		for name := range j.names {
+			d.owed[name] = true
+		}
+		if ctx.Err() == nil {
+			d.Journal.Info("pass stopped to act on a change, and begun again")
+		}
+		return
+	case err != nil:
+		d.fail(err)
+		if j.facts {
+			d.facts = cmp.Or(d.facts, "again")
+		}
+	default:
+		d.failures, d.failed = 0, ""
+	}
+	for name, slot := range j.names {
+		d.slots[name] = slot
+		delete(d.owed, name)
+		if rep != nil && rep.Exit == 5 {
+			d.doubted[name] = true
+		}
+	}
+	if rep != nil && d.Passed != nil {
+		d.due(time.Now())
+		d.Passed(rep, d.fetch)
+	}
+}
+
+// fail writes a failure down, the same one not every minute.
+func (d *daemon) fail(err error) {
+	d.pause = time.Now().Add(min(pauseMost, time.Second<<min(d.failures, 10)))
+	if d.failures++; err.Error() == d.failed && d.failures%60 != 0 {
+		return
+	}
+	d.failed = err.Error()
+	d.Journal.Error("pass failed, it is made again", "error", err, "hint", Hint(err))
+}
+
+// scrub is the daemon's: beside the passes, since hashing may take long.
+func (d *daemon) scrub(ctx context.Context) {
+	ticker := time.NewTicker(scrubEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		c := *d.shared.Load()
+		rep, err := Scrub(ctx, &c, d.Options)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			d.Journal.Error("cache not checked", "error", err)
+		case rep.Exit != 0:
+			d.Journal.Warn("cache checked", "corrupt", len(rep.Corrupt), "missing", len(rep.Missing), "hint", "they are downloaded again; look at the disk")
+		}
+		debug.FreeOSMemory()
+	}
+}
