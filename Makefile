@@ -22,7 +22,7 @@ tools: ## say which programs the tests use and which are missing
 	@sh testdata/tools.sh
 
 test: tools ## run all tests
-	$(GO) test $(TESTFLAGS) ./... ./testdata/cases ./testdata/differential
+	$(GO) test -timeout 30m $(TESTFLAGS) ./... ./testdata/cases ./testdata/differential
 
 race: ## run all tests under the race detector
 	$(GO) test -race ./...
