@@ -31,6 +31,7 @@ type killWorld struct {
 	distinct int64             // bytes of all distinct contents
 	since    map[string]int    // identifier to the version since which every list has it
 	here     map[string]bool   // identifiers that were published under one of those
+	left     map[string]int    // identifier to the last version that left it out
 }
 
 // next publishes another version: images come, go and change.
@@ -44,6 +45,7 @@ func (k *killWorld) next() {
 		case k.rng.IntN(4) == 0:
 			delete(k.now, id)
 			delete(k.here, id)
+			k.left[id] = k.version
 			continue
 		default:
 			if old == "" {
@@ -67,15 +69,20 @@ func sha512Hex(content string) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// accepted is the version of the list that the index is about.
+func (k *killWorld) accepted() (version int) {
+	for _, l := range k.index().Lists {
+		fmt.Sscan(l.Version, &version)
+	}
+	return version
+}
+
 // check looks at the site as it was left by a kill.
 func (k *killWorld) check() {
 	k.T.Helper()
 	k.checkBytes(k.signed)
 	names, _ := os.ReadDir(k.path("cache", "endorsed"))
-	have, accepted := map[string]bool{}, 0
-	for _, l := range k.index().Lists {
-		fmt.Sscan(l.Version, &accepted)
-	}
+	have, accepted := map[string]bool{}, k.accepted()
 	for _, n := range names {
 		have[n.Name()] = true
 		if k.now[n.Name()] != "" && accepted >= k.since[n.Name()] {
@@ -118,7 +125,8 @@ func TestF01_Kills(t *testing.T) {
 		t.Skip("takes a minute")
 	}
 	seed := uint64(time.Now().UnixNano())
-	k := &killWorld{site: newSite(t), rng: rand.New(rand.NewPCG(seed, 1)), now: map[string]string{}, signed: map[string]bool{}, since: map[string]int{}, here: map[string]bool{}}
+	k := &killWorld{site: newSite(t), rng: rand.New(rand.NewPCG(seed, 1)), now: map[string]string{}, signed: map[string]bool{}, since: map[string]int{}, here: map[string]bool{}, left: map[string]int{}}
+	k.revoked = func(id string) bool { return k.left[id] >= k.accepted() }
 	k.section("cache")["keep_expired"] = "1s" // so that pruning is interrupted, too
 	log := func(name string) string { return k.path(name + ".log") }
 	record := func(name string) string { return `told=$(cat); printf '%s\n' "$told" >>` + log(name) + "\n" }
