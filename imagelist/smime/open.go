@@ -82,6 +82,10 @@ func unwrapPEM(text []byte) (*envelope, error) {
 	default:
 		return nil, notSigned("PEM of type %.100q", block.Type)
 	}
+	// encoding/pem passes over what it cannot read before a block that it can.
+	if bytes.Count(text, []byte("-----BEGIN ")) > 1 {
+		return nil, malformed("PEM: more than one beginning")
+	}
 	if len(block.Headers) > 0 || len(bytes.Trim(rest, " \t\r\n")) > 0 {
 		return nil, malformed("PEM: headers, or text after the end")
 	}

@@ -209,6 +209,7 @@ func TestT47_Envelope(t *testing.T) {
 		{"pkcs7-mime without x-", edit(opaque, "x-pkcs7-mime", "pkcs7-mime"), "", ""},
 		{"PEM after blank lines", []byte("\n\r\n" + pemText), "", ""},
 		{"PEM and more", []byte(pemText + pemText), verdict.MalformedEnvelope, ""},
+		{"PEM begun twice", []byte(pemText[:strings.IndexByte(pemText, '\n')+1] + pemText), verdict.MalformedEnvelope, ""},
 		{"PEM cut short", []byte(pemText[:len(pemText)/2]), verdict.MalformedEnvelope, ""},
 		{"PEM of a certificate", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: p7}), verdict.NotSigned, ""},
 		{"bytes after the DER", append(bytes.Clone(p7), 0), verdict.MalformedEnvelope, ""},
