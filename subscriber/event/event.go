@@ -140,7 +140,8 @@ type Event struct {
 type Handler struct {
 	Name      string
 	Exec      []string // argv, no shell
-	Shell     string   // /bin/sh -c STRING; one of Exec and Shell
+	Shell     string   // /bin/sh -c STRING
+	Sender    Sender   // one of Exec, Shell and Sender
 	VMCatcher bool
 	Events    []string // globs; empty = default
 	MaxAge    time.Duration

@@ -106,9 +106,16 @@ func (h Handler) call(ctx context.Context, e Event, p Place, legacy legacyType) 
 	if legacy.name != "" {
 		name += " (" + legacy.name + ")"
 	}
-	receipt, err := h.run(ctx, call{event: e, place: p, legacy: legacy})
+	receipt, err := h.tell(ctx, call{event: e, place: p, legacy: legacy})
 	if err != nil {
 		return Receipt{}, fmt.Errorf("handler %s: %s: %w", Printable(h.Name), Printable(name), err)
 	}
 	return receipt, nil
+}
+
+func (h Handler) tell(ctx context.Context, c call) (Receipt, error) {
+	if h.Sender == nil {
+		return h.run(ctx, c)
+	}
+	return Receipt{}, h.send(ctx, c.event)
 }

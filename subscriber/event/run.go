@@ -31,11 +31,7 @@ func (h Handler) run(ctx context.Context, c call) (Receipt, error) {
 	if err := context.Cause(ctx); err != nil {
 		return Receipt{}, err
 	}
-	timeout := h.Timeout
-	if timeout <= 0 {
-		timeout = DefaultTimeout
-	}
-	ctx, cancel := withTimeout(ctx, timeout)
+	ctx, cancel := withTimeout(ctx, h.timeout())
 	defer cancel()
 
 	cmd, err := h.command(ctx, c)
