@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"vouch/cache"
 )
 
 // Timing of the daemon.
@@ -22,6 +24,7 @@ const (
 	stopWithin  = 9 * time.Second // then it leaves as if killed, which loses nothing
 	pauseMost   = time.Minute     // after a pass that failed
 	eventsApart = time.Second     // between two deliveries that nothing else asks for
+	patience    = 2 * time.Second // a pass may take from the beginning before it is stopped for a refresh
 )
 
 // DaemonState is what a service manager is told.
@@ -43,6 +46,8 @@ type DaemonOptions struct {
 	Load    func() (*Config, error)           // reads the configuration, at start and again
 	Watch   []string                          // directories whose change has it read again
 	Reload  <-chan os.Signal                  // so does anything that comes here
+	Refresh <-chan string                     // subscriptions to fetch now, by name; others are ignored
+	Doubt   <-chan cache.Digest               // blobs that were found to be wrong: hashed again now
 	Passed  func(rep *Report, next time.Time) // after each pass; next is the next fetch, zero for never
 	Notify  func(state DaemonState)           // may be called from two goroutines; nil tells nobody
 }
@@ -54,13 +59,15 @@ type DaemonOptions struct {
 // what it must know is in the snapshot that ReadStatus reads.
 //
 // A change that only facts can make does not wait for a download or a handler:
-// the pass that runs is stopped, which keeps what it has, and begun again.
+// the pass that runs is stopped, which keeps what it has, and begun again. The
+// same goes for a refresh, after a moment, and for another operation that
+// wants the state.
 //
 // It returns nil after ctx has ended, within 10 s. Errors, at start only: that
 // of Load, ErrUsage, ErrStorage, LockedError when another daemon runs. A pass
 // that fails is written to the journal and made again.
 func Daemon(ctx context.Context, o DaemonOptions) error {
-	d := &daemon{DaemonOptions: o, slots: map[string]time.Time{}, attempted: map[string]time.Time{}, owed: map[string]bool{}, doubted: map[string]bool{}}
+	d := &daemon{DaemonOptions: o, slots: map[string]time.Time{}, attempted: map[string]time.Time{}, owed: map[string]bool{}, asked: map[string]bool{}, doubted: map[string]bool{}}
 	d.Options = Options{Log: o.Log, Handler: o.Handler, Paced: true}
 	if d.Journal == nil {
 		d.Journal = slog.New(slog.DiscardHandler)
@@ -83,6 +90,9 @@ func Daemon(ctx context.Context, o DaemonOptions) error {
 		return err
 	}
 	defer lock.Unlock()
+	if d.door, err = openDoor(c.StateDir); err != nil {
+		return err
+	}
 	d.trust = newWatch(c.Trust.Anchors)
 	d.begin()
 	d.notify(Ready)
@@ -92,9 +102,11 @@ func Daemon(ctx context.Context, o DaemonOptions) error {
 }
 
 func (d *daemon) loop(ctx context.Context) {
-	var scrubbing sync.WaitGroup
-	defer scrubbing.Wait()
-	scrubbing.Go(func() { d.scrub(ctx) })
+	var beside sync.WaitGroup
+	defer beside.Wait()
+	beside.Go(func() { d.door.serve(ctx) })
+	beside.Go(func() { d.scrub(ctx) })
+	beside.Go(func() { d.recheck(ctx) })
 	for ctx.Err() == nil {
 		now := time.Now()
 		d.look(now)
@@ -134,11 +146,14 @@ type daemon struct {
 	table  timetable
 
 	conf, trust *watch
+	door        *door
+	guests      int         // commands that wait for the state
 	snapshot    os.FileInfo // of the status that was read last
 
 	attempted map[string]time.Time // by the status
 	slots     map[string]time.Time // as the timetable said
 	owed      map[string]bool      // stopped before they were done: due now
+	asked     map[string]bool      // somebody said "look now"
 	doubted   map[string]bool      // could not be believed: due when trust changes
 
 	facts  string    // why a pass must be made now; "" when none must
@@ -268,7 +283,7 @@ func (d *daemon) configure(c *Config, t timetable) {
 
 // next is the pass to make now, nil when there is none.
 func (d *daemon) next(now time.Time) *job {
-	if now.Before(d.pause) {
+	if d.guests > 0 || now.Before(d.pause) {
 		return nil
 	}
 	names := d.due(now)
@@ -299,7 +314,7 @@ func (d *daemon) due(now time.Time) map[string]time.Time {
 	names, wake := d.table.due(last, now)
 	d.fetch = wake
 	for _, e := range d.table {
-		if d.owed[e.name] && names[e.name].IsZero() {
+		if (d.owed[e.name] || d.asked[e.name]) && names[e.name].IsZero() {
 			names[e.name] = now
 		}
 	}
@@ -340,6 +355,18 @@ func (d *daemon) wait(ctx context.Context, now time.Time) {
 	case <-timer.C:
 	case <-d.Reload:
 		d.reload()
+	case name := <-d.Refresh:
+		d.refresh(name)
+	case change := <-d.door.came:
+		d.guests += change
+	}
+}
+
+// refresh makes a subscription due now, also when the pass that runs has
+// fetched it: what there is to see may be newer.
+func (d *daemon) refresh(name string) {
+	if slices.ContainsFunc(d.table, func(e timetableEntry) bool { return e.name == name }) {
+		d.asked[name] = true
 	}
 }
 

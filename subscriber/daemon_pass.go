@@ -5,9 +5,11 @@ import (
 	"context"
 	"runtime/debug"
 	"time"
+
+	"vouch/cache"
 )
 
-// perform makes one pass, and stops it when facts press that it did not know.
+// perform makes one pass, and stops it when there is something more urgent.
 func (d *daemon) perform(ctx context.Context, j *job) {
 	if j.facts {
 		d.facts = ""
@@ -15,8 +17,11 @@ func (d *daemon) perform(ctx context.Context, j *job) {
 			d.acted = d.change
 		}
 	}
+	clear(d.asked) // the job has them
 	passing, stop := context.WithCancel(ctx)
 	defer stop()
+	patient := time.After(patience)
+	urgent := ""
 	type result struct {
 		rep *Report
 		err error
@@ -31,12 +36,18 @@ func (d *daemon) perform(ctx context.Context, j *job) {
 	for {
 		select {
 		case res := <-done:
-			d.conclude(ctx, passing, j, res.rep, res.err)
+			d.conclude(ctx, urgent, j, res.rep, res.err)
 			return
 		case <-ticker.C:
 			d.look(time.Now())
 		case <-d.Reload:
 			d.reload()
+		case name := <-d.Refresh:
+			d.refresh(name)
+		case change := <-d.door.came:
+			d.guests += change
+		case <-patient:
+			patient = nil
 		case <-ctx.Done():
 			select {
 			case <-done:
@@ -44,26 +55,45 @@ func (d *daemon) perform(ctx context.Context, j *job) {
 			}
 			return
 		}
-		if d.pressing(time.Now()) {
+		if urgent == "" {
+			urgent = d.urgent(patient != nil)
+		}
+		if urgent != "" {
 			stop()
 		}
 	}
 }
 
+// urgent is what a pass is stopped for, "" for nothing.
+func (d *daemon) urgent(patient bool) string {
+	switch {
+	case d.pressing(time.Now()):
+		return "a change"
+	case d.guests > 0:
+		return "a command"
+	case len(d.asked) > 0 && !patient:
+		return "a refresh"
+	}
+	return ""
+}
+
 // conclude notes how a pass ended.
-func (d *daemon) conclude(ctx, passing context.Context, j *job, rep *Report, err error) {
+func (d *daemon) conclude(ctx context.Context, urgent string, j *job, rep *Report, err error) {
 	defer debug.FreeOSMemory() // what a pass needs is no measure of what waiting needs
 	d.readStatus()
 	if !d.events.IsZero() {
 		d.events = latest(d.events, time.Now().Add(eventsApart))
 	}
 	switch {
-	case err != nil && passing.Err() != nil:
+	case err != nil && (urgent != "" || ctx.Err() != nil):
 		for name := range j.names {
 			d.owed[name] = true
 		}
+		if j.facts && urgent == "a command" {
+			d.facts = cmp.Or(d.facts, "again")
+		}
 		if ctx.Err() == nil {
-			d.Journal.Info("pass stopped to act on a change, and begun again")
+			d.Journal.Info("pass stopped, and begun again later", "for", urgent)
 		}
 		return
 	case err != nil:
@@ -118,5 +148,28 @@ func (d *daemon) scrub(ctx context.Context) {
 			d.Journal.Warn("cache checked", "corrupt", len(rep.Corrupt), "missing", len(rep.Missing), "hint", "they are downloaded again; look at the disk")
 		}
 		debug.FreeOSMemory()
+	}
+}
+
+// recheck hashes what somebody found wrong, such as a server of images: beside
+// the passes, for the same reason.
+func (d *daemon) recheck(ctx context.Context) {
+	for {
+		var digest cache.Digest
+		select {
+		case <-ctx.Done():
+			return
+		case digest = <-d.Doubt:
+		}
+		c := *d.shared.Load()
+		rep, err := Recheck(ctx, &c, d.Options, digest)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			d.Journal.Error("image not checked", "sha512", digest.String(), "error", err)
+		case rep.Exit != 0:
+			d.Journal.Warn("an image was found corrupt", "sha512", digest.String(), "hint", "it is downloaded again; look at the disk")
+		}
 	}
 }

@@ -102,7 +102,7 @@ func open(ctx context.Context, c *Config, o Options, how opening) (_ *run, joine
 	if err := prepareStateDir(c.StateDir, c.Cache.GID); err != nil {
 		return nil, "", err
 	}
-	if r.lock, joined, err = lockState(ctx, c.StateDir, o.NoWait || o.Handler, how.join, time.Now()); err != nil {
+	if r.lock, joined, err = lockState(ctx, c.StateDir, o.NoWait || o.Handler, how.join, o.Paced, time.Now()); err != nil {
 		return nil, joined, err
 	}
 	r.begun = time.Now()

@@ -51,17 +51,34 @@ func turn(all []suspect, every time.Duration, at time.Time) []suspect {
 
 // Scrub hashes the blobs again whose turn it is, when it is called every hour.
 // The state is locked only to see which, and to write down what came of it;
-// what is wrong is taken away as by CheckCache.
+// what is wrong is taken away as by CheckCache, and downloaded by the next sync.
 func Scrub(ctx context.Context, c *Config, o Options) (*CheckReport, error) {
-	rep := &CheckReport{Schema: "vouch/check/v1", Corrupt: []string{}, Missing: []string{}}
 	if c.Cache.CheckEvery <= 0 {
+		return examine(ctx, c, o, nil, 0)
+	}
+	all, at, err := suspects(ctx, c, o)
+	if err != nil {
+		return nil, err
+	}
+	return examine(ctx, c, o, turn(all, c.Cache.CheckEvery, at), scrubRate)
+}
+
+// Recheck hashes one blob now. One that the cache does not have is sound.
+func Recheck(ctx context.Context, c *Config, o Options, d cache.Digest) (*CheckReport, error) {
+	all, _, err := suspects(ctx, c, o)
+	if err != nil {
+		return nil, err
+	}
+	return examine(ctx, c, o, slices.DeleteFunc(all, func(s suspect) bool { return s.digest != d }), 0)
+}
+
+// examine hashes blobs at no more than rate bytes per second, 0 for no limit.
+func examine(ctx context.Context, c *Config, o Options, due []suspect, rate int64) (*CheckReport, error) {
+	rep := &CheckReport{Schema: "vouch/check/v1", Corrupt: []string{}, Missing: []string{}}
+	if len(due) == 0 {
 		return rep, nil
 	}
-	due, err := suspects(ctx, c, o)
-	if err != nil || len(due) == 0 {
-		return rep, err
-	}
-	found, err := hashAgain(ctx, c, due)
+	found, err := hashAgain(ctx, c, due, rate)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +112,7 @@ type finding struct {
 }
 
 // hashAgain needs the cache only.
-func hashAgain(ctx context.Context, c *Config, due []suspect) (map[cache.Digest]finding, error) {
+func hashAgain(ctx context.Context, c *Config, due []suspect, rate int64) (map[cache.Digest]finding, error) {
 	store, err := cache.Open(c.Cache.Dir, cache.Options{Publish: c.Cache.Publish, FileMode: c.Cache.Mode, GID: c.Cache.GID})
 	if err != nil {
 		return nil, storage(err)
@@ -103,7 +120,7 @@ func hashAgain(ctx context.Context, c *Config, due []suspect) (map[cache.Digest]
 	defer store.Close()
 	found := map[cache.Digest]finding{}
 	for _, s := range due {
-		stamp, err := store.Check(ctx, s.digest, s.size, scrubRate)
+		stamp, err := store.Check(ctx, s.digest, s.size, rate)
 		if ctx.Err() != nil {
 			return nil, ctx.Err()
 		}
@@ -112,16 +129,16 @@ func hashAgain(ctx context.Context, c *Config, due []suspect) (map[cache.Digest]
 	return found, nil
 }
 
-// suspects asks the state whose turn it is.
-func suspects(ctx context.Context, c *Config, o Options) ([]suspect, error) {
+// suspects asks the state for all blobs, and when that was.
+func suspects(ctx context.Context, c *Config, o Options) ([]suspect, time.Time, error) {
 	r, _, err := open(ctx, c, o, opening{})
 	if err != nil {
-		return nil, err
+		return nil, time.Time{}, err
 	}
 	defer r.close()
 	var all []suspect
 	for d, b := range r.st.Blobs {
 		all = append(all, suspect{d, b.Size, b.Checked})
 	}
-	return turn(all, c.Cache.CheckEvery, r.at), nil
+	return all, r.at, nil
 }

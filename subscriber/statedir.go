@@ -168,7 +168,9 @@ var errJoined = errors.New("joined")
 // the queue lock until it has the state lock and has read nothing before; a
 // third process therefore need not make a pass of its own: join tells it to
 // wait for the waiter's run and returns errJoined with that run's id.
-func lockState(ctx context.Context, dir string, noWait, join bool, at time.Time) (*stateLock, string, error) {
+//
+// A running daemon is asked to let us in, unless it is the daemon that asks.
+func lockState(ctx context.Context, dir string, noWait, join, daemon bool, at time.Time) (*stateLock, string, error) {
 	l := &stateLock{file: flock.New(filepath.Join(dir, lockFile), flock.SetPermissions(0o600)), path: filepath.Join(dir, lockFile), run: uuid.NewString()}
 	ok, err := l.file.TryLock()
 	if err != nil {
@@ -179,6 +181,9 @@ func lockState(ctx context.Context, dir string, noWait, join bool, at time.Time)
 	}
 	if noWait {
 		return nil, "", l.locked()
+	}
+	if !daemon {
+		defer askDaemon(dir)()
 	}
 	queue := flock.New(filepath.Join(dir, queueFile), flock.SetPermissions(0o600))
 	first, err := queue.TryLock()

@@ -3,6 +3,7 @@ package main_test
 import (
 	"bytes"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -215,6 +216,45 @@ func TestF20_DaemonStopped(t *testing.T) {
 		t.Errorf("the download was not resumed: %q", have)
 	}
 	d.stop(syscall.SIGTERM, 0)
+}
+
+// TestDaemon_Command: a command does not wait for a download of the daemon,
+// which goes on after it. Another user cannot even ask.
+func TestDaemon_Command(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	content := strings.Repeat("slow bytes ", 800000)
+	requests := make(chan string, 100)
+	s.pub.hook("/images/hung", func(w http.ResponseWriter, r *http.Request) {
+		requests <- r.Header.Get("Range")
+		slow(content, nil)(w, r)
+	})
+	s.publish(s.draft("1", picture{"quick", "quick bytes", nil}).Image("hung", []byte(content), s.pub.URL+"/images/hung"))
+	socket := filepath.Join(s.path("state"), "control.sock")
+	for _, what := range []string{"at first", "with a socket left by a killed one"} {
+		d := s.daemon()
+		s.here("quick", true, 30*time.Second)
+		<-requests
+		time.Sleep(300 * time.Millisecond)
+		if info, err := os.Stat(socket); err != nil || info.Mode() != fs.ModeSocket|0o600 {
+			t.Fatalf("%s: control socket: %v, %v", what, info, err)
+		}
+		s.expect(4, []string{"sync", "--no-wait"}, "daemon")
+		begun := time.Now()
+		s.expect(0, []string{"cache", "check"}, "0 corrupt")
+		t.Logf("%s: cache check beside a hung download: %v", what, time.Since(begun))
+		if had := <-requests; had == "" {
+			t.Errorf("%s: begun anew", what)
+		}
+		d.stop(syscall.SIGKILL, -1)
+	}
+	if err := os.Remove(socket); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(socket, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.expect(2, []string{"daemon"}, "control.sock is something else", "hint: ")
 }
 
 // TestDaemon_EventsRetried: a handler that fails is told again soon, in order,
