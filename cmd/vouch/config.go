@@ -22,7 +22,8 @@ type configuration struct {
 	Schedule string // default of the subscriptions
 	Listen   string // http.listen
 
-	origins map[string]string // the file of each subscription
+	origins map[string]string     // the file of each subscription
+	senders map[string]makeSender // of the handlers that are no programs, by name
 }
 
 const systemConfig = "/etc/vouch/vouch.yaml"
@@ -50,7 +51,7 @@ func findConfig(asked string) (string, error) {
 // loadConfig reads the configuration file and the .d directories beside it.
 // What is wrong with them is a configErrors that names everything at once.
 func loadConfig(file string) (*configuration, error) {
-	c := &configuration{File: file, Site: defaults(), Schedule: "50 */6 * * *", Listen: "127.0.0.1:8780", origins: map[string]string{}}
+	c := &configuration{File: file, Site: defaults(), Schedule: "50 */6 * * *", Listen: "127.0.0.1:8780", origins: map[string]string{}, senders: map[string]makeSender{}}
 	doc, err := readYAML(file, func(n node) { n.object(c.fields()) })
 	if err != nil {
 		return nil, &refusal{"configuration: " + err.Error(), ""}
@@ -76,6 +77,11 @@ func (c *configuration) finish(blocks []subscriber.Block) {
 	for i := range c.Site.Subscriptions {
 		if s := &c.Site.Subscriptions[i]; s.Schedule == "" {
 			s.Schedule = c.Schedule
+		}
+	}
+	for i := range c.Site.Handlers {
+		if h := &c.Site.Handlers[i]; c.senders[h.Name] != nil {
+			h.Sender = c.senders[h.Name](c.Site)
 		}
 	}
 	for _, dir := range []string{c.subscriptionsDir(), c.blocksDir()} {
@@ -157,10 +163,17 @@ func (c *configuration) fields() fields {
 			n.list(func(n node) { c.addSubscription(n, readSubscription(n, ""), names) })
 		}),
 		"handlers": orNothing(func(n node) {
-			n.list(func(n node) { s.Handlers = append(s.Handlers, readHandler(n, handlers)) })
+			n.list(func(n node) { c.addHandler(readHandler(n, handlers)) })
 		}),
 		"http": orNothing(func(n node) { n.object(fields{"listen": checked(&c.Listen, checkListen)}) }),
 	}
+}
+
+func (c *configuration) addHandler(h event.Handler, sender makeSender) {
+	if sender != nil {
+		c.senders[h.Name] = sender
+	}
+	c.Site.Handlers = append(c.Site.Handlers, h)
 }
 
 func (c *configuration) addSubscription(n node, s subscriber.Subscription, names map[string]bool) {

@@ -286,3 +286,12 @@ func orNothing(read func(node)) func(node) {
 		}
 	}
 }
+
+// orEmpty accepts "" for a key that may as well be absent.
+func orEmpty(read func(node)) func(node) {
+	return func(n node) {
+		if s, ok := n.ast.(*ast.StringNode); !ok || s.Value != "" {
+			read(n)
+		}
+	}
+}

@@ -15,7 +15,8 @@ func (s *session) configCommand() *cli.Command {
 			Name: "check", Usage: "parse the configuration, say what is wrong and where",
 			Description: `Reads the configuration file and the files of subscriptions.d/ and blocks.d/
 beside it. Everything that is wrong is named with file, line and column; then
-the exit status is 2. Nothing else is looked at: no network, no state.
+the exit status is 2. Of the files that it names, those for signing events and
+for the certificates of their receivers are read too; no network, no state.
 
 Examples:
   vouch config check
@@ -44,6 +45,9 @@ func (s *session) checkConfig(*cli.Context) error {
 		return err
 	}
 	c := conf.Site
+	if err := checkSenders(conf); err != nil {
+		return err
+	}
 	doc := configDocument{
 		Schema: "vouch/config/v1", File: conf.File, StateDir: c.StateDir, CacheDir: c.Cache.Dir, Anchors: c.Trust.Anchors,
 		Subscriptions: len(c.Subscriptions), Handlers: len(c.Handlers), Blocks: len(c.Blocks),
@@ -70,4 +74,24 @@ func (s *session) checkConfig(*cli.Context) error {
 		}
 		return nil
 	})
+}
+
+// checkSenders looks at the secrets and certificates of handlers that are no
+// programs. A run does not stop for them: they are of no importance to what is
+// published.
+func checkSenders(conf *configuration) error {
+	var wrong configErrors
+	for _, h := range conf.Site.Handlers {
+		s, ok := h.Sender.(interface{ Check() error })
+		if !ok {
+			continue
+		}
+		if err := s.Check(); err != nil {
+			wrong = append(wrong, &configError{File: conf.File, What: "handler " + h.Name + ": " + event.Printable(err.Error())})
+		}
+	}
+	if len(wrong) > 0 {
+		return wrong
+	}
+	return nil
 }

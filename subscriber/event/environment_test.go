@@ -307,7 +307,7 @@ func TestEnvironment_OwnVariablesOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 		expectEnv(t, r.runs(t)[0], merged(wantOwn(e), c.want))
-		line, err := e.line()
+		line, err := e.Line()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -179,7 +179,7 @@ func (l *Log) render(events []Event) ([]byte, Event, error) {
 		if n <= last {
 			continue
 		}
-		line, err := e.line()
+		line, err := e.Line()
 		if err != nil {
 			return nil, Event{}, err
 		}

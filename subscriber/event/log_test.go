@@ -50,7 +50,7 @@ func logged(t *testing.T, dir string, since time.Time) string {
 	t.Helper()
 	var ids []string
 	err := ReadLog(dir, since, func(line []byte, e Event) bool {
-		want, err := e.line()
+		want, err := e.Line()
 		if err != nil || string(line) != string(want) {
 			t.Errorf("line %s, want %s (%v)", line, want, err)
 		}
@@ -107,7 +107,7 @@ func TestLog_RefusesForeignEvents(t *testing.T) {
 }
 
 func TestLog_TornTailIsCut(t *testing.T) {
-	whole, err := numbered(t, testState, 3, 3)[0].line()
+	whole, err := numbered(t, testState, 3, 3)[0].Line()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,7 +250,7 @@ func TestLog_Rotation(t *testing.T) {
 	dir := t.TempDir()
 	l := openLog(t, dir, testState)
 	events := numbered(t, testState, 1, 7)
-	line, err := events[0].line()
+	line, err := events[0].Line()
 	if err != nil {
 		t.Fatal(err)
 	}

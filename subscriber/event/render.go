@@ -47,9 +47,9 @@ func (e Event) Number() (uint64, bool) {
 // state is the state id the event belongs to.
 func (e Event) state() string { return strings.TrimPrefix(e.Source, sourcePrefix) }
 
-// line is the event as handlers and the log get it: one line of JSON without
-// its end, safe to print on a terminal.
-func (e Event) line() ([]byte, error) {
+// Line is the event as handlers and the log get it: one line of JSON without
+// its end, safe to print on a terminal. The same event is the same bytes.
+func (e Event) Line() ([]byte, error) {
 	raw, err := json.Marshal(e)
 	if err != nil {
 		return nil, fmt.Errorf("event %q: %w", e.ID, err)

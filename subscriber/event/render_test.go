@@ -25,7 +25,7 @@ func TestNew_CloudEventsForm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	line, err := e.line()
+	line, err := e.Line()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -80,7 +80,7 @@ func (h Handler) command(ctx context.Context, c call) (*exec.Cmd, error) {
 	// A vmcatcher command string never had anything to read, and some of the
 	// tools in them take what they find on standard input for a request.
 	if h.Shell == "" || !h.VMCatcher {
-		line, err := c.event.line()
+		line, err := c.event.Line()
 		if err != nil {
 			return nil, err
 		}

@@ -12,6 +12,20 @@ import (
 // tried again.
 var ErrUnreachable = errors.New("unreachable")
 
+// Unavailable is an ErrUnreachable of somebody who is there and answers that
+// this is not the time, or does not answer in time. It may be the event's own
+// fault after all: one that meets it again and again lets those of other
+// images pass.
+type Unavailable struct {
+	Err   error
+	After time.Duration // how long the other side wishes to be left alone; 0 if it does not say
+}
+
+func (u *Unavailable) Error() string { return u.Err.Error() }
+
+// Unwrap makes it an ErrUnreachable.
+func (u *Unavailable) Unwrap() []error { return []error{ErrUnreachable, u.Err} }
+
 // Sender takes events to another machine: a webhook or a broker.
 //
 // Send returns nil when the other side has said that it has the event for
