@@ -22,6 +22,19 @@ type judgement struct {
 	rej      *verdict.Rejection
 }
 
+// crlDates are the oldest thisUpdate and the first nextUpdate of the CRLs that
+// it rests on; zero when it rests on none. Those of other CAs are nobody's
+// concern here: in a trust directory some are always late.
+func (j *judgement) crlDates() (made, due time.Time) {
+	if j == nil || j.verified == nil || j.verified.Trust() == nil {
+		return made, due
+	}
+	for _, c := range j.verified.Trust().CRLs {
+		made, due = earlier(made, c.ThisUpdate), earlier(due, c.NextUpdate)
+	}
+	return made.UTC(), due.UTC()
+}
+
 // question is what a subscription asks of a message. A list whose
 // subscription is gone is judged as leniently as any might have been: it
 // leaves because it was deselected, not for want of trust.

@@ -160,6 +160,7 @@ func (r *run) subscriptionStatus(sub *Subscription, t *tally) SubscriptionStatus
 		s.Expires = l.NotAfter
 	}
 	s.EndorserDN, s.EndorserCA = l.Entry.Endorser.DN, l.Entry.Endorser.CA
+	s.CRLMade, s.CRLDue = r.judged[l.Message].crlDates()
 	if s.State == "new" && s.Attempted.IsZero() {
 		s.State = "ok"
 	}
@@ -302,6 +303,10 @@ func (r *run) cacheStatus() CacheStatus {
 		r.stock.Foreign, _ = r.cache.Foreign()
 	}
 	r.stock.Free, r.stock.Total, _ = r.cache.Free()
+	r.stock.Checked = time.Time{}
+	for _, b := range r.st.Blobs {
+		r.stock.Checked = earlier(r.stock.Checked, b.Checked)
+	}
 	return *r.stock
 }
 

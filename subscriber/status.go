@@ -45,10 +45,12 @@ type SubscriptionStatus struct {
 	FailingSince time.Time `json:"failing_since,omitzero"`
 	EndorserDN   string    `json:"endorser_dn"`
 	EndorserCA   string    `json:"endorser_ca"`
-	Images       int       `json:"images"`           // in the list
-	Available    int       `json:"available"`        // published
-	Pending      int       `json:"pending"`          // wanted, failed or held
-	Weaker       []string  `json:"weaker,omitempty"` // settings weaker than the default (T-15)
+	CRLMade      time.Time `json:"crl_made,omitzero"` // thisUpdate of the oldest CRL that the list's signature rests on
+	CRLDue       time.Time `json:"crl_due,omitzero"`  // the first nextUpdate of them; both are zero while the signature does not hold
+	Images       int       `json:"images"`            // in the list
+	Available    int       `json:"available"`         // published
+	Pending      int       `json:"pending"`           // wanted, failed or held
+	Weaker       []string  `json:"weaker,omitempty"`  // settings weaker than the default (T-15)
 }
 
 // ImageStatus is one image of one list as of the snapshot.
@@ -125,4 +127,5 @@ type CacheStatus struct {
 	Free    uint64      `json:"free"`
 	Total   uint64      `json:"total"`
 	Foreign []string    `json:"foreign,omitempty"`
+	Checked time.Time   `json:"checked,omitzero"` // when the blob was hashed that was not hashed for longest
 }
