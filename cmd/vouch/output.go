@@ -31,6 +31,7 @@ import (
 	jsonv1 "github.com/go-json-experiment/json/v1"
 	"golang.org/x/term"
 
+	"vouch/subscriber"
 	"vouch/subscriber/event"
 )
 
@@ -136,40 +137,10 @@ func (t *table) write(w io.Writer, indent string, paint func(column, cell string
 }
 
 // relative is a time as a person at 3 a.m. wants it: "in 3 days", "2 h ago".
-func relative(t, now time.Time) string {
-	switch d := t.Sub(now); {
-	case t.IsZero():
-		return "never"
-	case d > time.Second:
-		return "in " + span(d)
-	case d < -time.Second:
-		return span(-d) + " ago"
-	}
-	return "now"
-}
+func relative(t, now time.Time) string { return subscriber.Relative(t, now) }
 
 // span is a duration in its greatest unit.
-func span(d time.Duration) string {
-	count := func(n int, unit string) string {
-		if n == 1 {
-			return "1 " + unit
-		}
-		return fmt.Sprintf("%d %ss", n, unit)
-	}
-	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%d s", int(d.Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%d min", int(d.Minutes()))
-	case d < 2*day:
-		return fmt.Sprintf("%d h", int(d.Hours()))
-	case d < 60*day:
-		return count(int(d/day), "day")
-	case d < 730*day:
-		return count(int(d/(30*day)), "month")
-	}
-	return count(int(d/(365*day)), "year")
-}
+func span(d time.Duration) string { return subscriber.Span(d) }
 
 // instant is a time in full, for the places where a table would round it.
 func instant(t, now time.Time) string {

@@ -46,7 +46,7 @@ func (s *session) status(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	st.Problems = append(st.Problems, overdue(st, s.now, conf.Site.Fetch.AlarmAfter)...)
+	st.Problems = append(st.Problems, st.Overdue(s.now, conf.Site.Fetch.AlarmAfter)...)
 	if nagios {
 		line, code := nagiosLine(st, s.now)
 		fmt.Fprintln(s.out, line)
@@ -91,18 +91,6 @@ func beforeFirstRun(conf *configuration, now time.Time) *subscriber.Status {
 		Severity: "warning", Subject: "vouch", Code: never, Detail: "nothing has run yet", Hint: "run vouch sync, or start vouch daemon",
 	}}
 	return st
-}
-
-// overdue is the problem that a snapshot cannot know of itself: that nothing
-// has replaced it for longer than a list may go unverified.
-func overdue(st *subscriber.Status, now time.Time, alarm time.Duration) []subscriber.Problem {
-	if st.LastSync.IsZero() || alarm <= 0 || now.Sub(st.LastSync) <= alarm {
-		return nil
-	}
-	return []subscriber.Problem{{
-		Severity: "critical", Subject: "vouch", Code: "no-sync", Since: st.LastSync,
-		Detail: "the last sync was " + relative(st.LastSync, now), Hint: "see why neither vouch daemon nor cron's vouch sync runs",
-	}}
 }
 
 // statusPage is the page for 3 a.m.

@@ -159,10 +159,10 @@ func TestNagios(t *testing.T) {
 // A snapshot that nobody replaces is a problem it cannot know of.
 func TestOverdue(t *testing.T) {
 	st := &subscriber.Status{LastSync: noon.Add(-25 * time.Hour)}
-	if p := overdue(st, noon, day); len(p) != 1 || p[0].Severity != "critical" {
+	if p := st.Overdue(noon, day); len(p) != 1 || p[0].Severity != "critical" {
 		t.Errorf("%+v", p)
 	}
-	if p := overdue(st, noon, 2*day); p != nil {
+	if p := st.Overdue(noon, 2*day); p != nil {
 		t.Errorf("%+v", p)
 	}
 }

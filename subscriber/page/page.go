@@ -1,0 +1,142 @@
+// Package page is what a person sees of a site in a browser: how every list and
+// image is, what happened, what is wrong and what to do about it.
+//
+// It shows the files that vouch status and middleware read and has no truth of
+// its own. Each page is rendered here, whole, and needs no script; with one
+// (assets/live.js) it follows the events of the daemon by itself. It changes
+// nothing: every form is a GET.
+//
+// All text is hostile. html/template keeps it text in every context, the
+// templates pass it through event.Printable and isolate its direction, and the
+// policy of the answers allows no script, style or image but the embedded ones.
+package page
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"html/template"
+	"io/fs"
+	"net/http"
+	"strconv"
+	"time"
+
+	"vouch/subscriber"
+	"vouch/subscriber/event"
+)
+
+// View is what is shown. The handler reads it and changes nothing in it, so one
+// View may serve many requests.
+type View struct {
+	At      time.Time          // now
+	Version string             // of the program
+	Alarm   time.Duration      // fetch.alarm_after: a last sync before that is a problem; 0 = never
+	Status  *subscriber.Status // nil: nothing has run yet
+	Index   *subscriber.Index  // nil: there is none
+	Events  []event.Event      // the newest ones, newest first; /events and details show no others
+}
+
+//go:embed templates assets
+var files embed.FS
+
+// policy is the Content-Security-Policy of every answer.
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; " +
+	"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
+// Handler serves the pages: / and, below it, lists, list, images, image,
+// problems, events and assets/. Everything else is 404. It answers GET and HEAD
+// only. Its script listens to /v1/events, and does without when that is not
+// there.
+//
+// read gives what is true at the time of a request. It is called once for each,
+// perhaps from several goroutines at once. subscriber.ErrNoStatus from it is as
+// a View without Status; any other error is shown, as 503.
+func Handler(read func() (View, error)) http.Handler {
+	mux := http.NewServeMux()
+	page := func(pattern, name string, build builder) {
+		mux.HandleFunc("GET "+pattern, func(w http.ResponseWriter, r *http.Request) {
+			f := &frame{Path: r.URL.Path}
+			v, err := read()
+			f.View = v
+			if err != nil && !errors.Is(err, subscriber.ErrNoStatus) {
+				f.write(w, http.StatusServiceUnavailable, "error", failure{"The state cannot be read", err.Error(), "vouch status, on the machine itself, may say more"})
+				return
+			}
+			f.begin()
+			if data := build(f, r.URL.Query()); data != nil {
+				f.write(w, http.StatusOK, name, data)
+				return
+			}
+			f.write(w, http.StatusNotFound, "error", failure{"There is no such page", "", "it may have been removed meanwhile; the lists and images of this site are linked above"})
+		})
+	}
+	page("/{$}", "front", front)
+	page("/lists", "lists", lists)
+	page("/list", "list", list)
+	page("/images", "images", images)
+	page("/image", "image", image)
+	page("/problems", "problems", problems)
+	page("/events", "events", events)
+	page("/", "error", nothing)
+	mux.HandleFunc("GET /assets/{name}", asset)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// failure is the data of the error page.
+type failure struct{ Says, Detail, Hint string }
+
+func asset(w http.ResponseWriter, r *http.Request) {
+	name := "assets/" + r.PathValue("name")
+	content, err := fs.ReadFile(files, name)
+	if err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Cache-Control", "public, max-age=31536000, immutable") // named with assetTag
+	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(content))
+}
+
+// assetTag changes when an asset does.
+var assetTag = func() string {
+	sum := sha256.New()
+	names, _ := fs.Glob(files, "assets/*") // the pattern is good
+	for _, name := range names {
+		content, _ := fs.ReadFile(files, name) // embedded: always there
+		sum.Write(content)
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:6])
+}()
+
+var templates = func() map[string]*template.Template {
+	all := map[string]*template.Template{}
+	for _, name := range []string{"front", "lists", "list", "images", "image", "problems", "events", "error"} {
+		all[name] = template.Must(template.New("layout.html").Funcs(words).
+			ParseFS(files, "templates/layout.html", "templates/parts.html", "templates/"+name+".html"))
+	}
+	return all
+}()
+
+// write renders a page whole before the first byte leaves.
+func (f *frame) write(w http.ResponseWriter, code int, name string, data any) {
+	f.Data = data
+	var b bytes.Buffer
+	if err := templates[name].Execute(&b, f); err != nil {
+		http.Error(w, "page: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(b.Len()))
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(code)
+	_, _ = w.Write(b.Bytes()) // the client has gone
+}

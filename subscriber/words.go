@@ -1,0 +1,57 @@
+package subscriber
+
+import (
+	"fmt"
+	"time"
+)
+
+// Relative is a time as a person at 3 a.m. wants it: "in 3 days", "2 h ago",
+// "never" for the zero time. The page's script has the same rule.
+func Relative(t, now time.Time) string {
+	switch d := t.Sub(now); {
+	case t.IsZero():
+		return "never"
+	case d > time.Second:
+		return "in " + Span(d)
+	case d < -time.Second:
+		return Span(-d) + " ago"
+	}
+	return "now"
+}
+
+// Span is a duration in its greatest unit, rounded down.
+func Span(d time.Duration) string {
+	const day = 24 * time.Hour
+	count := func(n int, unit string) string {
+		if n == 1 {
+			return "1 " + unit
+		}
+		return fmt.Sprintf("%d %ss", n, unit)
+	}
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 2*day:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	case d < 60*day:
+		return count(int(d/day), "day")
+	case d < 730*day:
+		return count(int(d/(30*day)), "month")
+	}
+	return count(int(d/(365*day)), "year")
+}
+
+// Overdue is the problem that a snapshot cannot know of itself: that nothing
+// has replaced it for longer than a list may go unverified. An alarm of 0 is
+// never due.
+func (s *Status) Overdue(now time.Time, alarm time.Duration) []Problem {
+	if s.LastSync.IsZero() || alarm <= 0 || now.Sub(s.LastSync) <= alarm {
+		return nil
+	}
+	return []Problem{{
+		Severity: "critical", Subject: "vouch", Code: "no-sync", Since: s.LastSync,
+		Detail: "the last sync was " + Relative(s.LastSync, now), Hint: "see why neither vouch daemon nor cron's vouch sync runs",
+	}}
+}
