@@ -23,10 +23,11 @@ func TestLayering(t *testing.T) {
 		"vouch/imagelist/publisher/history":     {"vouch/imagelist/trust", "vouch/imagelist/publisher/sbom", "vouch/cache", "vouch/subscriber", "net/http", "os/exec"},
 		"vouch/imagelist/publisher/sbom":        {"vouch/imagelist", "vouch/cache", "vouch/subscriber", "os", "net/http", "os/exec"},
 
-		"vouch/cache":            {"vouch/imagelist", "vouch/subscriber", "net/http", "github.com/dgraph-io"},
-		"vouch/subscriber/fetch": {"vouch/cache", "vouch/imagelist/smime", "vouch/imagelist/trust", "vouch/subscriber/event", "vouch/subscriber/metadata"},
-		"vouch/subscriber/event": {"vouch/cache", "vouch/imagelist", "vouch/subscriber/fetch", "vouch/subscriber/metadata", "net/http"},
-		"vouch/subscriber":       {"vouch/imagelist/publisher", "vouch/imagelist/listtest", "vouch/cache/cachetest", "github.com/urfave"},
+		"vouch/cache":             {"vouch/imagelist", "vouch/subscriber", "net/http", "github.com/dgraph-io"},
+		"vouch/subscriber/fetch":  {"vouch/cache", "vouch/imagelist/smime", "vouch/imagelist/trust", "vouch/subscriber/event", "vouch/subscriber/metadata"},
+		"vouch/subscriber/event":  {"vouch/cache", "vouch/imagelist", "vouch/subscriber/fetch", "vouch/subscriber/metadata", "net/http"},
+		"vouch/subscriber/legacy": {"vouch", "os", "net/http", "database/"},
+		"vouch/subscriber":        {"vouch/imagelist/publisher", "vouch/imagelist/listtest", "vouch/cache/cachetest", "github.com/urfave"},
 	}
 	for pkg, bad := range forbidden {
 		for _, imp := range imports(t, pkg) {
