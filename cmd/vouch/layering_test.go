@@ -27,7 +27,10 @@ func TestLayering(t *testing.T) {
 		"vouch/subscriber/fetch":         {"vouch/cache", "vouch/imagelist/smime", "vouch/imagelist/trust", "vouch/subscriber/event", "vouch/subscriber/metadata"},
 		"vouch/subscriber/event":         {"vouch/cache", "vouch/imagelist", "vouch/subscriber/fetch", "vouch/subscriber/metadata", "net/http"},
 		"vouch/subscriber/event/webhook": {"vouch/cache", "vouch/imagelist", "vouch/subscriber/metadata", "os/exec"},
-		"vouch/subscriber":               {"vouch/imagelist/publisher", "vouch/imagelist/listtest", "vouch/cache/cachetest", "github.com/urfave"},
+
+		"vouch/subscriber/legacy": {"vouch", "os", "net/http", "database/"},
+
+		"vouch/subscriber": {"vouch/imagelist/publisher", "vouch/imagelist/listtest", "vouch/cache/cachetest", "github.com/urfave"},
 	}
 	for pkg, bad := range forbidden {
 		for _, imp := range imports(t, pkg) {
