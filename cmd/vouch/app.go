@@ -86,7 +86,7 @@ func (s *session) commands() []*cli.Command {
 	return []*cli.Command{
 		s.syncCommand(), s.daemonCommand(), s.statusCommand(), s.subscriptionCommand(), s.imageCommand(),
 		s.blockCommand(), s.unblockCommand(), s.eventCommand(), s.cacheCommand(), s.trustCommand(),
-		s.configCommand(), s.publisherCommand(), s.completionCommand(), s.versionCommand(),
+		s.configCommand(), s.publisherCommand(), s.completionCommand(), s.manCommand(), s.versionCommand(),
 	}
 }
 

@@ -160,6 +160,9 @@ func report(err error, asJSON bool, stdout, stderr io.Writer) int {
 	if _, ok := errors.AsType[configErrors](err); ok {
 		prefix = "" // each line begins with its file, for editors to jump to
 	}
+	if isJournal(stderr) {
+		prefix = priorities["ERROR"] + prefix
+	}
 	for line := range strings.SplitSeq(text, "\n") {
 		fmt.Fprintln(stderr, prefix+event.Printable(line))
 	}

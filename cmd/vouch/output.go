@@ -202,6 +202,9 @@ func newLogAt(w io.Writer, format string, level slog.Level) *slog.Logger {
 	if format == "json" {
 		return slog.New(slog.NewJSONHandler(w, opts))
 	}
+	if isJournal(w) {
+		w, opts.ReplaceAttr = journalWriter{w}, journalAttr
+	}
 	return slog.New(slog.NewTextHandler(w, opts))
 }
 
