@@ -14,6 +14,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -47,6 +48,9 @@ func run(argv []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		terminal: isTerminal(stdout), progress: isTerminal(stderr),
 	}
 	err := s.run(ctx, argv)
+	if _, told := errors.AsType[exitStatus](err); !told && asksNagios(argv) && exitCode(err) == exitUsage {
+		err = s.unknown(err)
+	}
 	code := report(err, s.json || asksJSON(argv), s.out, stderr)
 	if ferr := s.out.Flush(); ferr != nil && code == exitOK {
 		return report(ferr, false, s.out, stderr)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,6 +44,21 @@ func nagiosLine(st *subscriber.Status, now time.Time) (string, int) {
 		}
 	}
 	return "VOUCH " + nagiosWords[code] + " - " + nagiosText(text) + " | " + perfdata(st, now, critical), code
+}
+
+// asksNagios says whether a command line, which may be wrong, is a plug-in's.
+func asksNagios(argv []string) bool {
+	end := slices.Index(argv, "--")
+	if end < 0 {
+		end = len(argv)
+	}
+	return slices.Contains(argv[:end], "--nagios") || slices.Contains(argv[:end], "-nagios")
+}
+
+// unknown is what a plug-in says that could not look: 2 would be critical.
+func (s *session) unknown(err error) error {
+	fmt.Fprintln(s.out, "VOUCH UNKNOWN - "+nagiosText(strings.ReplaceAll(err.Error(), "\n", "; ")))
+	return status(nagiosUnknown)
 }
 
 // nagiosText is text that does not end the line or begin performance data.

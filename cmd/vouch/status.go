@@ -40,8 +40,7 @@ func (s *session) status(c *cli.Context) error {
 	nagios := c.Bool("nagios")
 	conf, st, err := s.snapshot()
 	if err != nil && nagios {
-		fmt.Fprintln(s.out, "VOUCH UNKNOWN - "+nagiosText(err.Error()))
-		return status(nagiosUnknown)
+		return s.unknown(err)
 	}
 	if err != nil {
 		return err
