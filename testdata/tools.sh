@@ -22,6 +22,7 @@ say zstd zstd 'compressed disk images'
 say bzip2 bzip2 'compressed disk images'
 say systemd-analyze systemd 'the systemd units'
 say sqlite3 sqlite3 'the databases of vmcatcher'
+say promtool prometheus 'metrics, alerts and the dashboard, checked by Prometheus'
 say shellcheck shellcheck 'lint of the shell scripts'
 if ! ls /usr/lib/*/engines-3/pkcs11.so >/dev/null 2>&1; then
 	echo 'skipped without the pkcs11 engine of openssl: signing with a key on a token'
