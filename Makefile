@@ -67,6 +67,8 @@ install: build ## install the binary and the sample configuration under PREFIX (
 	install -D -m 0755 etc/vmcatcher_image $(DESTDIR)$(PREFIX)/share/vouch/vmcatcher_image
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/share/vouch/handlers etc/handlers/*
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/vouch/systemd etc/systemd/*
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/vouch/prometheus etc/prometheus/*
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/vouch/grafana etc/grafana/*
 
 clean: ## remove what build made
 	rm -rf bin

@@ -39,17 +39,20 @@ const (
 )
 
 // DaemonOptions are what Daemon takes. At, NoWait and Progress of the Options
-// have no effect.
+// have no effect. Told and Scrubbed are called beside the other functions.
 type DaemonOptions struct {
 	Options
-	Journal *slog.Logger                      // of the daemon's own doings; nil discards
-	Load    func() (*Config, error)           // reads the configuration, at start and again
-	Watch   []string                          // directories whose change has it read again
-	Reload  <-chan os.Signal                  // so does anything that comes here
-	Refresh <-chan string                     // subscriptions to fetch now, by name; others are ignored
-	Doubt   <-chan cache.Digest               // blobs that were found to be wrong: hashed again now
-	Passed  func(rep *Report, next time.Time) // after each pass; next is the next fetch, zero for never
-	Notify  func(state DaemonState)           // may be called from two goroutines; nil tells nobody
+	Journal  *slog.Logger                      // of the daemon's own doings; nil discards
+	Load     func() (*Config, error)           // reads the configuration, at start and again
+	Watch    []string                          // directories whose change has it read again
+	Reload   <-chan os.Signal                  // so does anything that comes here
+	Refresh  <-chan string                     // subscriptions to fetch now, by name; others are ignored
+	Doubt    <-chan cache.Digest               // blobs that were found to be wrong: hashed again now
+	Passed   func(rep *Report, next time.Time) // after each pass; next is the next fetch, zero for never
+	Failed   func(err error)                   // after each pass that failed instead
+	Told     func(count EventCount)            // after events were delivered between two passes
+	Scrubbed func(rep *CheckReport)            // after blobs were hashed again
+	Notify   func(state DaemonState)           // may be called from two goroutines; nil tells nobody
 }
 
 // Daemon makes passes for ever: Sync for the subscriptions that are due, and
@@ -296,6 +299,9 @@ func (d *daemon) next(now time.Time) *job {
 	case reached(d.events, now):
 		return &job{run: func(ctx context.Context, c *Config) (*Report, error) {
 			count, err := Deliver(ctx, c, d.Options)
+			if d.Told != nil {
+				d.Told(count)
+			}
 			if count.Dead > 0 {
 				d.Journal.Warn("events were given up", "count", count.Dead, "hint", "vouch event ls --dead")
 			}

@@ -119,6 +119,9 @@ func (d *daemon) conclude(ctx context.Context, urgent string, j *job, rep *Repor
 
 // fail writes a failure down, the same one not every minute.
 func (d *daemon) fail(err error) {
+	if d.Failed != nil {
+		d.Failed(err)
+	}
 	d.pause = time.Now().Add(min(pauseMost, time.Second<<min(d.failures, 10)))
 	if d.failures++; err.Error() == d.failed && d.failures%60 != 0 {
 		return
@@ -147,6 +150,7 @@ func (d *daemon) scrub(ctx context.Context) {
 		case rep.Exit != 0:
 			d.Journal.Warn("cache checked", "corrupt", len(rep.Corrupt), "missing", len(rep.Missing), "hint", "they are downloaded again; look at the disk")
 		}
+		d.tellScrubbed(rep)
 		debug.FreeOSMemory()
 	}
 }
@@ -171,5 +175,12 @@ func (d *daemon) recheck(ctx context.Context) {
 		case rep.Exit != 0:
 			d.Journal.Warn("an image was found corrupt", "sha512", digest.String(), "hint", "it is downloaded again; look at the disk")
 		}
+		d.tellScrubbed(rep)
+	}
+}
+
+func (d *daemon) tellScrubbed(rep *CheckReport) {
+	if rep != nil && d.Scrubbed != nil {
+		d.Scrubbed(rep)
 	}
 }

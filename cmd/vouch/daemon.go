@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"vouch/subscriber"
+	"vouch/subscriber/metrics"
 )
 
 func (s *session) daemonCommand() *cli.Command {
@@ -58,6 +60,8 @@ func (s *session) daemon(c *cli.Context) error {
 	if !s.quiet && !s.verbose {
 		journal = newLogAt(s.err, s.format, slog.LevelInfo)
 	}
+	var first atomic.Pointer[subscriber.Config] // state_dir does not change while it runs
+	count := metrics.New(func() (*subscriber.Status, error) { return subscriber.ReadStatus(first.Load().StateDir) })
 	return subscriber.Daemon(c.Context, subscriber.DaemonOptions{
 		Options: s.options(),
 		Journal: journal,
@@ -68,10 +72,17 @@ func (s *session) daemon(c *cli.Context) error {
 			if err != nil {
 				return nil, err
 			}
+			first.CompareAndSwap(nil, conf.Site)
 			return conf.Site, nil
 		},
-		Passed: func(rep *subscriber.Report, next time.Time) { passed(journal, rep, next) },
-		Notify: notifySystemd,
+		Passed: func(rep *subscriber.Report, next time.Time) {
+			count.Passed(rep)
+			passed(journal, rep, next)
+		},
+		Failed:   count.Failed,
+		Told:     count.Told,
+		Scrubbed: count.Scrubbed,
+		Notify:   notifySystemd,
 	})
 }
 

@@ -31,6 +31,8 @@ func TestLayering(t *testing.T) {
 		"vouch/subscriber/legacy": {"vouch", "os", "net/http", "database/"},
 
 		"vouch/subscriber": {"vouch/imagelist/publisher", "vouch/imagelist/listtest", "vouch/cache/cachetest", "github.com/urfave"},
+
+		"vouch/subscriber/metrics": {"vouch/cache", "vouch/imagelist", "vouch/subscriber/fetch", "vouch/subscriber/event", "vouch/subscriber/metadata", "os"},
 	}
 	for pkg, bad := range forbidden {
 		for _, imp := range imports(t, pkg) {
@@ -56,6 +58,10 @@ func TestLayering_OneImporter(t *testing.T) {
 		"github.com/urfave/cli/v2":           "vouch/cmd/vouch",
 		"github.com/vbauerster/mpb/v8":       "vouch/cmd/vouch",
 		"vouch/subscriber/metadata":          "vouch/subscriber",
+
+		"github.com/prometheus/client_golang/prometheus":            "vouch/subscriber/metrics",
+		"github.com/prometheus/client_golang/prometheus/collectors": "vouch/subscriber/metrics",
+		"github.com/prometheus/client_golang/prometheus/promhttp":   "vouch/subscriber/metrics",
 	}
 	for _, pkg := range strings.Fields(goTool(t, "list", "vouch/...")) {
 		for _, imp := range imports(t, pkg) {
