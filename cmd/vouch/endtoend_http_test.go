@@ -58,7 +58,9 @@ func TestHTTP_Curl(t *testing.T) {
 		return headers, body
 	}
 	_, body := expect("200", url+"/v1/images?os=linux")
-	var images struct{ Images []struct{ Identifier, SHA512, State string } }
+	var images struct {
+		Images []struct{ Identifier, SHA512, State string }
+	}
 	if err := json.Unmarshal([]byte(body), &images); err != nil || len(images.Images) != 2 || images.Images[0].State != "available" {
 		t.Errorf("images: %v, %s", err, body)
 	}
