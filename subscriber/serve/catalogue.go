@@ -3,6 +3,7 @@ package serve
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -135,6 +136,7 @@ func (s *Server) message(w http.ResponseWriter, r *http.Request) *problem {
 	defer f.Close()
 	attachment(w, l.id+".smime")
 	w.Header().Set("Cache-Control", "no-cache")
+	w.Header().Set("ETag", tagOf(fmt.Append(nil, markOfInfo(info))))
 	http.ServeContent(w, r, "", info.ModTime(), f)
 	return nil
 }

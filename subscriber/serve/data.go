@@ -167,7 +167,7 @@ func (t *sender) ReadFrom(src io.Reader) (sent int64, err error) {
 		if all.N > heldBack {
 			n = min(n, all.N-heldBack)
 		}
-		control.SetWriteDeadline(time.Now().Add(writeTime))
+		control.SetWriteDeadline(time.Now().Add(t.server.pace))
 		var moved int64
 		moved, err = io.Copy(t.ResponseWriter, &io.LimitedReader{R: all.R, N: n})
 		sent, all.N = sent+moved, all.N-moved
@@ -181,7 +181,7 @@ func (t *sender) ReadFrom(src io.Reader) (sent int64, err error) {
 
 // settle waits until it is known that what was sent is right.
 func (t *sender) settle() error {
-	for {
+	for range 5 {
 		select {
 		case <-t.verdict.done:
 		case <-t.request.Done():
@@ -189,17 +189,15 @@ func (t *sender) settle() error {
 		case <-t.server.ctx.Done():
 			return t.server.ctx.Err()
 		}
-		if t.verdict.err != nil || !t.current() {
-			return errNotThese
-		}
 		now, err := cache.FileStamp(t.file)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if now == t.stamp {
-			return nil
-		}
-		if now.Size != t.stamp.Size || now.Mtime != t.stamp.Mtime {
+		case !t.current():
+			return errNotThese
+		case now == t.stamp:
+			return t.verdict.err
+		case now.Size != t.stamp.Size || now.Mtime != t.stamp.Mtime:
 			t.server.doubt(t.image.digest, cache.ErrCorrupt)
 			return errNotThese
 		}
@@ -207,6 +205,7 @@ func (t *sender) settle() error {
 		// change. It is hashed.
 		t.stamp, t.verdict = now, t.server.judge.of(t.image, now)
 	}
+	return errNotThese
 }
 
 // current says whether the catalogue still names these bytes. While it cannot

@@ -201,7 +201,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) *problem {
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, l *listening, cursor *event.Cursor, first string) {
 	control := http.NewResponseController(w)
 	send := func(format string, args ...any) bool {
-		control.SetWriteDeadline(time.Now().Add(writeTime))
+		control.SetWriteDeadline(time.Now().Add(s.pace))
 		_, err := fmt.Fprintf(w, format, args...)
 		return err == nil
 	}

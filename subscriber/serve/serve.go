@@ -106,12 +106,13 @@ type Server struct {
 	limits  limits
 	streams streams
 	begun   time.Time
-	next    atomic.Int64 // when the next pass is due, in seconds since the epoch; 0 for never
+	pace    time.Duration // for each piece of an answer
+	next    atomic.Int64  // when the next pass is due, in seconds since the epoch; 0 for never
 }
 
 // New makes a server that does not listen yet.
 func New() *Server {
-	s := &Server{begun: time.Now().Truncate(time.Second)}
+	s := &Server{begun: time.Now().Truncate(time.Second), pace: writeTime}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.judge.init(s)
 	s.tls.server = s

@@ -77,6 +77,10 @@ func markOf(path string) mark {
 	if err != nil {
 		return mark{}
 	}
+	return markOfInfo(info)
+}
+
+func markOfInfo(info os.FileInfo) mark {
 	return mark{info.Sys().(*syscall.Stat_t).Ino, info.Size(), info.ModTime().UnixNano()}
 }
 
