@@ -44,6 +44,7 @@ type DaemonOptions struct {
 	Options
 	Journal  *slog.Logger                      // of the daemon's own doings; nil discards
 	Load     func() (*Config, error)           // reads the configuration, at start and again
+	Apply    func(*Config) error               // takes a configuration that was read, or refuses it and changes nothing; nil takes all
 	Watch    []string                          // directories whose change has it read again
 	Reload   <-chan os.Signal                  // so does anything that comes here
 	Refresh  <-chan string                     // subscriptions to fetch now, by name; others are ignored
@@ -66,8 +67,8 @@ type DaemonOptions struct {
 // same goes for a refresh, after a moment, and for another operation that
 // wants the state.
 //
-// It returns nil after ctx has ended, within 10 s. Errors, at start only: that
-// of Load, ErrUsage, ErrStorage, LockedError when another daemon runs. A pass
+// It returns nil after ctx has ended, within 10 s. Errors, at start only: those
+// of Load and Apply, ErrUsage, ErrStorage, LockedError when another daemon runs. A pass
 // that fails is written to the journal and made again.
 func Daemon(ctx context.Context, o DaemonOptions) error {
 	d := &daemon{DaemonOptions: o, slots: map[string]time.Time{}, attempted: map[string]time.Time{}, owed: map[string]bool{}, asked: map[string]bool{}, doubted: map[string]bool{}}
@@ -94,6 +95,10 @@ func Daemon(ctx context.Context, o DaemonOptions) error {
 	}
 	defer lock.Unlock()
 	if d.door, err = openDoor(c.StateDir); err != nil {
+		return err
+	}
+	if err := d.apply(c); err != nil {
+		d.door.listener.Close()
 		return err
 	}
 	d.trust = newWatch(c.Trust.Anchors)
@@ -238,6 +243,9 @@ func (d *daemon) reload() {
 	if err == nil {
 		err = d.acceptable(c)
 	}
+	if err == nil {
+		err = d.apply(c)
+	}
 	if err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			d.Journal.Error("configuration not reloaded, the old one stays", "error", line)
@@ -265,6 +273,13 @@ func (d *daemon) acceptable(c *Config) error {
 		}
 	}
 	return nil
+}
+
+func (d *daemon) apply(c *Config) error {
+	if d.Apply == nil {
+		return nil
+	}
+	return d.Apply(c)
 }
 
 func (d *daemon) reloadBlocks() {

@@ -54,6 +54,9 @@ func (r *run) inspect(ctx context.Context) error {
 	if err := r.forgetBlobs(pruned); err != nil {
 		return err
 	}
+	if !r.dry {
+		r.st.Meta.Inspected = r.at
+	}
 	return r.commitEach(len(touched), func(tx *metadata.Tx, i int) { tx.PutBlob(touched[i], r.st.Blobs[touched[i]]) })
 }
 

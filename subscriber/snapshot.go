@@ -60,7 +60,7 @@ func (r *run) writeStatus() error {
 func (r *run) status() *Status {
 	s := &Status{
 		Schema: statusSchema, State: r.st.Meta.State, Generated: r.at, Generation: r.st.Meta.Generation,
-		LastSync: r.st.Meta.LastSync, LastExit: r.st.Meta.LastExit,
+		LastSync: r.st.Meta.LastSync, LastExit: r.st.Meta.LastExit, Inspected: r.st.Meta.Inspected,
 		Subscriptions: []SubscriptionStatus{}, Images: r.imageStatus(), Withdrawn: []WithdrawnStatus{},
 		Handlers: []HandlerStatus{}, Deliveries: []DeliveryStatus{}, Problems: []Problem{},
 		Trust: TrustStatus{Path: r.cfg.Trust.Anchors}, Cache: r.cacheStatus(), Blocks: BlocksDigest(r.cfg.Blocks),

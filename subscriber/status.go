@@ -26,6 +26,11 @@ type Status struct {
 	Problems      []Problem            `json:"problems"`
 	Blocks        string               `json:"blocks"`        // BlocksDigest of what was acted on
 	Next          time.Time            `json:"next,omitzero"` // when the calendar alone changes something: a list or image expires, a grace or a block ends
+
+	// Inspected is when the last run began that compared every blob with what
+	// vouch left and hashed again what was different: a blob whose ctime is
+	// older has the bytes that its name says (T-27).
+	Inspected time.Time `json:"inspected,omitzero"`
 }
 
 // SubscriptionStatus is one subscription as of the snapshot.

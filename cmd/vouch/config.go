@@ -13,6 +13,7 @@ import (
 	"vouch/imagelist/trust"
 	"vouch/subscriber"
 	"vouch/subscriber/event"
+	"vouch/subscriber/serve"
 )
 
 // configuration is what the files say (contract §2).
@@ -20,7 +21,7 @@ type configuration struct {
 	File     string // where it was read from
 	Site     *subscriber.Config
 	Schedule string // default of the subscriptions
-	Listen   string // http.listen
+	HTTP     serve.Config
 
 	origins map[string]string     // the file of each subscription
 	senders map[string]makeSender // of the handlers that are no programs, by name
@@ -51,7 +52,10 @@ func findConfig(asked string) (string, error) {
 // loadConfig reads the configuration file and the .d directories beside it.
 // What is wrong with them is a configErrors that names everything at once.
 func loadConfig(file string) (*configuration, error) {
-	c := &configuration{File: file, Site: defaults(), Schedule: "50 */6 * * *", Listen: "127.0.0.1:8780", origins: map[string]string{}, senders: map[string]makeSender{}}
+	c := &configuration{
+		File: file, Site: defaults(), Schedule: "50 */6 * * *", HTTP: serve.Config{Listen: "127.0.0.1:8780"},
+		origins: map[string]string{}, senders: map[string]makeSender{},
+	}
 	doc, err := readYAML(file, func(n node) { n.object(c.fields()) })
 	if err != nil {
 		return nil, &refusal{"configuration: " + err.Error(), ""}
@@ -88,6 +92,11 @@ func (c *configuration) finish(blocks []subscriber.Block) {
 		if _, err := os.Stat(dir); err == nil {
 			c.Site.Dirs = append(c.Site.Dirs, dir)
 		}
+	}
+	h := &c.HTTP
+	h.StateDir, h.CacheDir, h.Trust = c.Site.StateDir, c.Site.Cache.Dir, c.Site.Trust
+	for _, s := range c.Site.Subscriptions {
+		h.Subscriptions = append(h.Subscriptions, s.Name)
 	}
 	c.Site.Blocks = blocks
 	c.Site.Reload = c.reloadBlocks
@@ -165,7 +174,7 @@ func (c *configuration) fields() fields {
 		"handlers": orNothing(func(n node) {
 			n.list(func(n node) { c.addHandler(readHandler(n, handlers)) })
 		}),
-		"http": orNothing(func(n node) { n.object(fields{"listen": checked(&c.Listen, checkListen)}) }),
+		"http": orNothing(func(n node) { readHTTP(n, &c.HTTP) }),
 	}
 }
 

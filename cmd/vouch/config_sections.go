@@ -23,6 +23,7 @@ import (
 	"vouch/subscriber"
 	"vouch/subscriber/event"
 	"vouch/subscriber/event/webhook"
+	"vouch/subscriber/serve"
 )
 
 func cacheFields(c *subscriber.CacheConfig) fields {
@@ -159,10 +160,40 @@ func checkProxy(s string) (string, string) {
 	return checkURL(s)
 }
 
+// readHTTP reads how the daemon answers over HTTP.
+func readHTTP(n node, h *serve.Config) {
+	h.Clients = "none"
+	n.object(fields{
+		"listen":           checked(&h.Listen, checkListen),
+		"certificate_file": pathTo(&h.CertificateFile),
+		"key_file":         pathTo(&h.KeyFile),
+		"token_file":       pathTo(&h.TokenFile),
+		"clients":          choice(&h.Clients, "none", "require"),
+		"client_dns": func(n node) {
+			n.list(func(n node) {
+				dn := ""
+				checked(&dn, checkDN)(n)
+				h.ClientDNs = append(h.ClientDNs, dn)
+			})
+		},
+	})
+	switch {
+	case n.has("certificate_file") != n.has("key_file"):
+		n.fail("only one of certificate_file and key_file", "TLS needs both")
+	case h.Clients == "require" && !n.has("certificate_file"):
+		n.fail("clients: require without TLS", "name a certificate_file and a key_file")
+	case n.has("client_dns") && h.Clients != "require":
+		n.fail("client_dns: nobody is asked for a certificate", "clients: require")
+	}
+}
+
 func checkListen(s string) (string, string) {
+	if s == "" || s == "off" {
+		return "", ""
+	}
 	_, port, err := net.SplitHostPort(s)
 	if _, perr := strconv.ParseUint(port, 10, 16); err != nil || perr != nil {
-		return "not an address: " + quoted(s), "such as 127.0.0.1:8780"
+		return "not an address: " + quoted(s), "such as 127.0.0.1:8780, or off"
 	}
 	return "", ""
 }

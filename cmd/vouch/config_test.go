@@ -52,8 +52,8 @@ func TestConfig_SampleIsTheDefaults(t *testing.T) {
 	if !reflect.DeepEqual(sample.Site, empty.Site) {
 		t.Errorf("sample says\n%+v\ndefaults are\n%+v", sample.Site, empty.Site)
 	}
-	if sample.Schedule != empty.Schedule || sample.Listen != empty.Listen {
-		t.Errorf("schedule %q %q, listen %q %q", sample.Schedule, empty.Schedule, sample.Listen, empty.Listen)
+	if sample.Schedule != empty.Schedule || sample.HTTP.Listen != empty.HTTP.Listen {
+		t.Errorf("schedule %q %q, listen %q %q", sample.Schedule, empty.Schedule, sample.HTTP.Listen, empty.HTTP.Listen)
 	}
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -11,8 +12,10 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"github.com/urfave/cli/v2"
 
+	"vouch/cache"
 	"vouch/subscriber"
 	"vouch/subscriber/metrics"
+	"vouch/subscriber/serve"
 )
 
 func (s *session) daemonCommand() *cli.Command {
@@ -34,10 +37,15 @@ log says why. SIGTERM and SIGINT stop it within 10 seconds; downloads keep what
 they have. It stays in the foreground and writes its log to standard error: one
 line for each pass that changed something or found something wrong, with
 --verbose every step, with --quiet errors only. Under systemd it tells when it is
-ready and alive. There is no HTTP interface: "http:" is read and has no effect.
+ready and alive.
 
-Exits 0 when stopped, 2 when the configuration is wrong at start, 4 when another
-daemon runs on the same state_dir. A pass that fails does not end it.
+Middleware, monitoring and people read at http.listen (http://127.0.0.1:8780;
+"off" for none): the catalogue, the images' bytes, the lists, the status and the
+events; /openapi.json describes it. Whoever has a token of http.token_file may
+ask for a list to be looked at now, as "vouch publisher publish --notify" does.
+
+Exits 0 when stopped, 2 when the configuration is wrong at start or the address
+is in use, 4 when another daemon runs on the same state_dir. A pass that fails does not end it.
 
 Examples:
   vouch daemon
@@ -60,22 +68,43 @@ func (s *session) daemon(c *cli.Context) error {
 	if !s.quiet && !s.verbose {
 		journal = newLogAt(s.err, s.format, slog.LevelInfo)
 	}
-	var first atomic.Pointer[subscriber.Config] // state_dir does not change while it runs
-	count := metrics.New(func() (*subscriber.Status, error) { return subscriber.ReadStatus(first.Load().StateDir) })
+	var current atomic.Pointer[configuration]
+	count := metrics.New(func() (*subscriber.Status, error) { return subscriber.ReadStatus(current.Load().Site.StateDir) })
+	refresh, doubt := make(chan string, 64), make(chan cache.Digest, 64)
+	server := serve.New()
+	server.Log, server.Refresh, server.Doubt, server.Metrics = journal, refresh, doubt, count.Handler()
+	closed := make(chan struct{})
+	stop := context.AfterFunc(c.Context, func() { server.Close(); close(closed) })
+	defer func() {
+		if stop() { // it never started
+			server.Close()
+			return
+		}
+		<-closed
+	}()
 	return subscriber.Daemon(c.Context, subscriber.DaemonOptions{
 		Options: s.options(),
 		Journal: journal,
 		Watch:   []string{beside.subscriptionsDir(), beside.blocksDir()},
 		Reload:  reload,
+		Refresh: refresh,
+		Doubt:   doubt,
 		Load: func() (*subscriber.Config, error) {
 			conf, err := loadConfig(file)
 			if err != nil {
 				return nil, err
 			}
-			first.CompareAndSwap(nil, conf.Site)
+			current.Store(conf)
 			return conf.Site, nil
 		},
+		Apply: func(*subscriber.Config) error {
+			if err := server.Configure(current.Load().HTTP); err != nil {
+				return &refusal{err.Error(), hint(err)}
+			}
+			return nil
+		},
 		Passed: func(rep *subscriber.Report, next time.Time) {
+			server.Passed(next)
 			count.Passed(rep)
 			passed(journal, rep, next)
 		},

@@ -62,6 +62,7 @@ func newSite(t *testing.T) *site {
 		"cache":     object{"dir": s.path("cache"), "min_free": 0},
 		"trust":     object{"anchors": s.Dir},
 		"fetch":     object{},
+		"http":      object{"listen": "127.0.0.1:0"}, // tests run beside each other
 	}
 	s.subscribe("main", s.pub.URL+"/list", s.Alice)
 	return s

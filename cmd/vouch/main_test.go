@@ -33,7 +33,7 @@ func TestScripts(t *testing.T) {
 			"exits": exits,
 			"pki":   pki,
 			"list":  signedList,
-			"serve": serve,
+			"serve": serveFiles,
 			"same":  same,
 			"await": await,
 		},
@@ -202,9 +202,9 @@ func imageJSON(ts *testscript.TestScript, n int, file, uri string) string {
 		`"hv:hypervisor":"kvm","hv:format":"raw"}}`, id, uri, digest, info.Size(), n)
 }
 
-// serve serves a directory over HTTP and sets $URL: serve DIR. What is under
+// serveFiles serves a directory over HTTP and sets $URL: serve DIR. What is under
 // /slow/ begins and never ends.
-func serve(ts *testscript.TestScript, _ bool, args []string) {
+func serveFiles(ts *testscript.TestScript, _ bool, args []string) {
 	files := http.FileServer(http.Dir(ts.MkAbs(args[0])))
 	gone := make(chan struct{})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

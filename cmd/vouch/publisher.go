@@ -88,6 +88,7 @@ func placeFlags() []cli.Flag {
 		rootsFlag(),
 		&cli.BoolFlag{Name: "no-fetch-back", Usage: "do not read images and list back from their own addresses"},
 		&cli.StringFlag{Name: "notify", Usage: "tell a site that runs vouch to look now: `URL`"},
+		&cli.StringFlag{Name: "notify-token-file", Usage: "`FILE` with the token that the site gave you for this"},
 	}
 }
 

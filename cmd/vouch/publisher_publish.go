@@ -32,7 +32,8 @@ newer than this.
 
 Examples:
   vouch publisher publish lists.example.org:/srv/www/image.list --images
-  vouch publisher publish https://lists.example.org/image.list --client-cert --notify https://site.example.org/v1/subscriptions/example/refresh`,
+  vouch publisher publish https://lists.example.org/image.list --client-cert
+  vouch publisher publish --notify https://site.example.org:8780/v1/subscriptions/example/refresh --notify-token-file site.token`,
 		Flags:  append(append(keyFlags(), placeFlags()...), whoFlags()...),
 		Action: takes(0, 1, s.publishList),
 	}
@@ -56,6 +57,8 @@ type publication struct {
 	dest destination.Destination
 	o    destination.Options
 	note []string
+
+	notice *destination.Notice // nil: nobody is told
 }
 
 func (s *session) publishList(c *cli.Context) error {
@@ -118,10 +121,27 @@ func (s *session) publicationOf(c *cli.Context, w *publisher.Workspace, dest str
 		}
 	}
 	var err error
+	if p.notice, err = notice(c, p.o); err != nil {
+		return nil, err
+	}
 	if p.dest, err = destination.Open(c.Context, dest, p.o); err != nil {
 		return nil, badInput(err)
 	}
 	return p, nil
+}
+
+// notice is the one to send afterwards, nil for none. What is wrong with it is
+// known before anything is published.
+func notice(c *cli.Context, o destination.Options) (*destination.Notice, error) {
+	o.TokenFile = c.String("notify-token-file")
+	if c.String("notify") == "" {
+		if o.TokenFile != "" {
+			return nil, usage(c, "--notify-token-file needs --notify")
+		}
+		return nil, nil
+	}
+	n, err := destination.NewNotice(c.String("notify"), o)
+	return n, badInput(err)
 }
 
 func (p *publication) close() { p.dest.Close() }
@@ -181,9 +201,9 @@ func (p *publication) afterwards(ctx context.Context, doc *publicationDoc) int {
 	if doc.Served != "" && doc.Served != "yes" {
 		code = exitRefused
 	}
-	if url := p.c.String("notify"); url != "" {
+	if p.notice != nil {
 		doc.Notified = "yes"
-		if err := publisher.Notify(ctx, url); err != nil {
+		if err := p.notice.Send(ctx); err != nil {
 			doc.Notified, code = err.Error(), exitRefused
 		}
 	}

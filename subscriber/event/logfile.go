@@ -24,6 +24,12 @@ const rotatedLayout = "events-20060102T150405Z.jsonl"
 // readFile gives the events of one file to yield. A file that has been pruned
 // is empty.
 func readFile(name string, yield func([]byte, Event) bool) error {
+	return readRest(name, nil, 0, yield)
+}
+
+// readRest is readFile, from offset on when the file is the one that is open as
+// begun.
+func readRest(name string, begun *os.File, offset int64, yield func([]byte, Event) bool) error {
 	f, err := openRegular(name)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil
@@ -32,6 +38,11 @@ func readFile(name string, yield func([]byte, Event) bool) error {
 		return err
 	}
 	defer f.Close()
+	if begun != nil && sameFile(f, begun) {
+		if _, err := f.Seek(offset, io.SeekStart); err != nil {
+			return err
+		}
+	}
 	_, err = scanLines(f, yield)
 	return err
 }

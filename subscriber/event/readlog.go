@@ -90,10 +90,10 @@ func (r *reader) readOn() error {
 	return nil
 }
 
-// switchFile makes file what is events.jsonl now, after reading the files that
-// have been rotated since it last was. The new file is opened before the old
-// ones are listed: whatever is rotated in between is read once as the one or
-// the other.
+// switchFile makes file what is events.jsonl now, after reading what is left of
+// the one it was and the files that have been rotated since. The new file is
+// opened before the old ones are listed: whatever is rotated in between is read
+// once as the one or the other.
 func (r *reader) switchFile() error {
 	now, err := openRegular(filepath.Join(r.dir, logName))
 	if errors.Is(err, os.ErrNotExist) {
@@ -104,9 +104,11 @@ func (r *reader) switchFile() error {
 	if now != nil && r.file != nil && sameFile(now, r.file) {
 		return now.Close()
 	}
-	r.close()
+	old, offset := r.file, r.offset
 	r.file, r.offset = now, 0
-
+	if old != nil {
+		defer old.Close()
+	}
 	files, err := rotatedFiles(r.dir)
 	if err != nil {
 		return err
@@ -115,7 +117,7 @@ func (r *reader) switchFile() error {
 		if f.path <= r.through || !f.until.After(r.since) || r.stopped {
 			continue
 		}
-		if err := readFile(f.path, r.report); err != nil {
+		if err := readRest(f.path, old, offset, r.report); err != nil {
 			return err
 		}
 		r.through = f.path

@@ -54,6 +54,7 @@ type Meta struct {
 	Dirs       []string             `json:"dirs,omitempty"`     // configuration directories (subscriptions.d, blocks.d) that have been there
 	LastSync   time.Time            `json:"last_sync,omitzero"`
 	LastExit   int                  `json:"last_exit,omitempty"` // of the last sync
+	Inspected  time.Time            `json:"inspected,omitzero"`  // when the last run began that compared every blob with what vouch left
 }
 
 // Subscription is what fetching has learned, by subscription name.

@@ -1,0 +1,274 @@
+package serve
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"vouch/cache"
+	"vouch/subscriber"
+	"vouch/subscriber/event"
+)
+
+// view is the catalogue and the status as they were at one look, with what is
+// answered from them. It never changes; every request takes the newest.
+type view struct {
+	seen [2]mark // of index.json and status.json
+	tag  string  // changes with either
+
+	indexErr, statusErr error
+	generation          uint64
+	generated           time.Time
+
+	lists     []*listed
+	images    []*pictured // published ones, then those that are wanted and not there, then withdrawn ones
+	byID      map[string][]*pictured
+	status    []byte // printable
+	passed    time.Time
+	inspected time.Time // see subscriber.Status
+}
+
+// listed is a list of the catalogue.
+type listed struct {
+	id  string
+	raw []byte // its entry, printable
+}
+
+// pictured is an image, whatever became of it.
+type pictured struct {
+	id, list, subscription, vo, os, arch, format, hypervisor, sha512 string
+
+	state  string // available, stale, failed, held, refused, blocked or withdrawn
+	reason string
+	detail string
+	at     time.Time // of the withdrawal
+	size   int64
+	digest cache.Digest
+	raw    []byte // its entry, printable
+	place  string // in the order of pages
+}
+
+// published says whether an image may be used now.
+func (p *pictured) published() bool { return p.state == "available" || p.state == "stale" }
+
+// mark is how a file that is replaced, never written to, is recognised.
+type mark struct {
+	ino   uint64
+	size  int64
+	mtime int64
+}
+
+func markOf(path string) mark {
+	info, err := os.Stat(path)
+	if err != nil {
+		return mark{}
+	}
+	return markOfInfo(info)
+}
+
+func markOfInfo(info os.FileInfo) mark {
+	return mark{info.Sys().(*syscall.Stat_t).Ino, info.Size(), info.ModTime().UnixNano()}
+}
+
+// views has the newest one.
+type views struct {
+	mu  sync.Mutex // of reading a new one
+	now atomic.Pointer[view]
+}
+
+// look returns the newest view: two stats, unless something is new.
+func (s *Server) look() *view {
+	c := s.conf.Load()
+	index, status := filepath.Join(c.CacheDir, "index.json"), filepath.Join(c.StateDir, "status.json")
+	current := func() (*view, [2]mark) {
+		seen := [2]mark{markOf(index), markOf(status)}
+		if v := s.view.now.Load(); v != nil && v.seen == seen {
+			return v, seen
+		}
+		return nil, seen
+	}
+	if v, _ := current(); v != nil {
+		return v
+	}
+	s.view.mu.Lock()
+	defer s.view.mu.Unlock()
+	v, seen := current()
+	if v == nil {
+		v = readView(c, seen)
+		s.view.now.Store(v)
+	}
+	return v
+}
+
+// readView reads both files; a newer one than was seen is read again next time.
+func readView(c *Config, seen [2]mark) *view {
+	v := &view{seen: seen, byID: map[string][]*pictured{}, tag: tagOf(fmt.Append(nil, seen))}
+	index, err := subscriber.ReadIndex(c.CacheDir)
+	if v.indexErr = err; err == nil {
+		v.generation, v.generated = index.Generation, index.Generated
+		v.takeIndex(index)
+	}
+	status, err := subscriber.ReadStatus(c.StateDir)
+	if v.statusErr = err; err == nil {
+		v.passed, v.inspected = status.Generated, status.Inspected
+		v.status = printable(status)
+		v.takeStatus(status)
+	}
+	if index != nil {
+		v.takeWithdrawn(index, status)
+	}
+	for _, p := range v.images {
+		p.place = strings.Join([]string{strconv.Itoa(slices.Index(imageStates, p.state)), p.list, p.id, p.place}, "/")
+		v.byID[p.id] = append(v.byID[p.id], p)
+	}
+	slices.SortFunc(v.images, func(a, b *pictured) int { return strings.Compare(a.place, b.place) })
+	return v
+}
+
+func (v *view) takeIndex(x *subscriber.Index) {
+	for _, l := range x.Lists {
+		v.lists = append(v.lists, &listed{l.Identifier, printable(l)})
+	}
+	for _, i := range x.Images {
+		p := &pictured{id: i.Identifier, list: i.List, subscription: i.Subscription, vo: i.VO, os: i.OS, arch: i.Arch, format: i.Format,
+			hypervisor: i.Hypervisor, sha512: i.SHA512, size: i.Size, state: "available"}
+		if i.Stale {
+			p.state = "stale"
+		}
+		if n, err := hex.Decode(p.digest[:], []byte(i.SHA512)); err != nil || n != len(p.digest) {
+			continue // no index of ours
+		}
+		p.raw = printable(struct {
+			event.Image
+			State string `json:"state"`
+		}{i, p.state})
+		v.images = append(v.images, p)
+	}
+}
+
+// takeStatus adds the images that are wanted and not published.
+func (v *view) takeStatus(st *subscriber.Status) {
+	for _, i := range st.Images {
+		if i.State == "available" || i.State == "stale" {
+			continue
+		}
+		v.images = append(v.images, &pictured{id: i.Identifier, list: i.List, subscription: i.Subscription, os: i.OS, arch: i.Arch, format: i.Format,
+			sha512: i.SHA512, state: i.State, reason: i.Reason, detail: i.Detail, raw: printable(i)})
+	}
+}
+
+// takeWithdrawn adds what has left, newest last as the index has it. The status
+// knows more of each.
+func (v *view) takeWithdrawn(x *subscriber.Index, st *subscriber.Status) {
+	type key struct{ id, list, kept string }
+	more := map[key]subscriber.WithdrawnStatus{}
+	if st != nil {
+		for _, w := range st.Withdrawn {
+			more[key{w.Identifier, w.List, w.Kept}] = w
+		}
+	}
+	for _, w := range x.Withdrawn {
+		m := more[key{w.Identifier, w.List, w.Kept}]
+		m.Identifier, m.List, m.SHA512, m.Reason, m.At, m.Kept = w.Identifier, w.List, w.SHA512, w.Reason, w.At, w.Kept
+		v.images = append(v.images, &pictured{id: w.Identifier, list: w.List, subscription: m.Subscription, sha512: w.SHA512, state: "withdrawn",
+			reason: w.Reason, detail: m.Detail, at: w.At, place: w.At.UTC().Format(time.RFC3339) + "/" + w.Kept, raw: printable(struct {
+				subscriber.WithdrawnStatus
+				State string `json:"state"`
+			}{m, "withdrawn"})})
+	}
+}
+
+// printable is JSON in which nothing acts on a terminal (T-45).
+func printable(v any) []byte {
+	raw, err := json.Marshal(v, json.Deterministic(true), jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		return []byte("null") // our own types always marshal
+	}
+	return event.PrintableJSON(raw)
+}
+
+// tagOf is an entity tag for bytes.
+func tagOf(parts ...[]byte) string {
+	h := sha256.New()
+	for _, p := range parts {
+		h.Write(p)
+		h.Write([]byte{0})
+	}
+	return `"` + hex.EncodeToString(h.Sum(nil)[:16]) + `"`
+}
+
+// catalogue is the view, or why there is none.
+func (s *Server) catalogue() (*view, *problem) {
+	v := s.look()
+	switch {
+	case errors.Is(v.indexErr, fs.ErrNotExist):
+		p := refuse(503, "no-catalogue", "There is no catalogue yet", "the daemon's first pass writes it", "")
+		p.retry = 5 * time.Second
+		return nil, p
+	case v.indexErr != nil:
+		s.Log.Error("HTTP interface: catalogue not read", "error", v.indexErr)
+		p := refuse(503, "no-catalogue", "The catalogue cannot be read", "the next pass writes a new one", "")
+		p.retry = time.Minute
+		return nil, p
+	}
+	return v, nil
+}
+
+// find is the image that an identifier names: the published one if there is
+// one. An identifier belongs to one list, so a second list that has it has it
+// refused; when nothing is published there may be several that left.
+func (v *view) find(id, list string) (*pictured, *problem) {
+	var found []*pictured
+	lists := map[string]bool{}
+	for _, p := range v.byID[id] {
+		if list != "" && p.list != list {
+			continue
+		}
+		if p.published() {
+			return p, nil
+		}
+		found = append(found, p)
+		lists[p.list] = true
+	}
+	if len(found) == 0 {
+		p := refuse(404, "unknown-image", "There is no such image", "/v1/images lists them", "")
+		return nil, p
+	}
+	last := found[0]
+	for _, p := range found[1:] { // a withdrawal says more than a wish, the latest one most
+		if p.state == "withdrawn" && !p.at.Before(last.at) {
+			last = p
+		}
+	}
+	return nil, last.absent()
+}
+
+// absent says what became of an image that is not published.
+func (p *pictured) absent() *problem {
+	var answer *problem
+	switch p.state {
+	case "withdrawn":
+		answer = refuse(410, "withdrawn", "The image was withdrawn", "do not use copies of it", "%s", p.detail)
+		answer.At = &p.at
+	case "blocked":
+		answer = refuse(410, "blocked", "The image is blocked by this site", "do not use copies of it", "%s", p.detail)
+	default:
+		answer = refuse(404, "not-published", "The image is not published here", "vouch image show "+p.id, "%s", p.detail)
+	}
+	answer.Image, answer.List, answer.State, answer.Reason = p.id, p.list, p.state, p.reason
+	return answer
+}
