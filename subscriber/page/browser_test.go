@@ -243,11 +243,11 @@ func (b *browser) look(width, height int, scheme string) {
 	b.do("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}})
 }
 
-// screenshot is the whole page as PNG.
+// screenshot is what is seen, as PNG.
 func (b *browser) screenshot() []byte {
 	b.t.Helper()
 	var r struct{ Data string }
-	b.call(b.page, "Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": true}, &r)
+	b.call(b.page, "Page.captureScreenshot", map[string]any{"format": "png"}, &r)
 	png, err := base64.StdEncoding.DecodeString(r.Data)
 	if err != nil {
 		b.t.Fatal(err)

@@ -101,7 +101,7 @@ func TestPage_InChromium(t *testing.T) {
 // Each text has another of the attacks, and each attack is in another place the
 // next time.
 func testHostile(t *testing.T, b *browser) {
-	for shift := range 4 {
+	for shift := range 3 {
 		n := shift
 		v := viewOf(func() string { n += 5; return attacks[n%len(attacks)] })
 		s := serve(t, v)
