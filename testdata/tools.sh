@@ -24,6 +24,7 @@ say systemd-analyze systemd 'the systemd units'
 say sqlite3 sqlite3 'the databases of vmcatcher'
 say /usr/lib/nagios/plugins/negate monitoring-plugins-basic 'vouch status --nagios, run as a monitoring system does'
 say promtool prometheus 'metrics, alerts and the dashboard, checked by Prometheus'
+say chromium chromium 'the page in a real browser'
 say shellcheck shellcheck 'lint of the shell scripts'
 if ! ls /usr/lib/*/engines-3/pkcs11.so >/dev/null 2>&1; then
 	echo 'skipped without the pkcs11 engine of openssl: signing with a key on a token'

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -118,6 +119,12 @@ func (b *browser) read() {
 // call sends a command and waits for its result.
 func (b *browser) call(session, method string, params, result any) {
 	b.t.Helper()
+	if err := b.try(session, method, params, result); err != nil {
+		b.t.Fatalf("chromium: %s: %v", method, err)
+	}
+}
+
+func (b *browser) try(session, method string, params, result any) error {
 	b.mu.Lock()
 	b.last++
 	c := make(chan answer, 1)
@@ -132,23 +139,22 @@ func (b *browser) call(session, method string, params, result any) {
 	}
 	raw, err := json.Marshal(message)
 	if err != nil {
-		b.t.Fatal(err)
+		return err
 	}
 	if _, err := b.in.Write(append(raw, 0)); err != nil {
-		b.t.Fatalf("chromium: %v", err)
+		return err
 	}
 	select {
 	case a := <-c:
 		if a.Error != nil {
-			b.t.Fatalf("chromium: %s: %s", method, a.Error.Message)
+			return errors.New(a.Error.Message)
 		}
-		if result != nil {
-			if err := json.Unmarshal(a.Result, result); err != nil {
-				b.t.Fatalf("chromium: %s: %v", method, err)
-			}
+		if result == nil {
+			return nil
 		}
+		return json.Unmarshal(a.Result, result)
 	case <-time.After(60 * time.Second):
-		b.t.Fatalf("chromium: %s: no answer", method)
+		return errors.New("no answer")
 	}
 }
 
@@ -164,14 +170,21 @@ func (b *browser) open(url string) {
 	b.until(`document.readyState === "complete" && location.href === ` + fmt.Sprintf("%q", url))
 }
 
+// evaluated is the answer to Runtime.evaluate.
+type evaluated struct {
+	Result           struct{ Value json.RawMessage }
+	ExceptionDetails json.RawMessage
+}
+
+func evaluate(expression string) map[string]any {
+	return map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true}
+}
+
 // eval is the value of an expression, as JSON has it.
 func (b *browser) eval(expression string, value any) {
 	b.t.Helper()
-	var r struct {
-		Result           struct{ Value json.RawMessage }
-		ExceptionDetails json.RawMessage
-	}
-	b.call(b.page, "Runtime.evaluate", map[string]any{"expression": expression, "returnByValue": true, "awaitPromise": true}, &r)
+	var r evaluated
+	b.call(b.page, "Runtime.evaluate", evaluate(expression), &r)
 	if r.ExceptionDetails != nil {
 		b.t.Fatalf("%s: %s", expression, r.ExceptionDetails)
 	}
@@ -189,12 +202,14 @@ func (b *browser) text(expression string) (s string) {
 	return s
 }
 
-// until waits for a condition to be true in the page.
+// until waits for a condition to be true in the page, which may be on its way
+// to another address.
 func (b *browser) until(condition string) {
 	b.t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		var ok bool
-		if b.eval("!!("+condition+")", &ok); ok {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		var r evaluated
+		err := b.try(b.page, "Runtime.evaluate", evaluate("!!("+condition+")"), &r)
+		if err == nil && string(r.Result.Value) == "true" {
 			return
 		}
 	}
@@ -228,11 +243,11 @@ func (b *browser) look(width, height int, scheme string) {
 	b.do("Emulation.setEmulatedMedia", map[string]any{"features": []map[string]string{{"name": "prefers-color-scheme", "value": scheme}}})
 }
 
-// screenshot is the whole page as PNG.
+// screenshot is what is seen, as PNG.
 func (b *browser) screenshot() []byte {
 	b.t.Helper()
 	var r struct{ Data string }
-	b.call(b.page, "Page.captureScreenshot", map[string]any{"format": "png", "captureBeyondViewport": true}, &r)
+	b.call(b.page, "Page.captureScreenshot", map[string]any{"format": "png"}, &r)
 	png, err := base64.StdEncoding.DecodeString(r.Data)
 	if err != nil {
 		b.t.Fatal(err)

@@ -29,7 +29,7 @@ type listData struct {
 	Withdrew int // images that left
 }
 
-func list(f *frame, q url.Values) any {
+func listPage(f *frame, q url.Values) any {
 	s := f.Subscription(q.Get("name"))
 	if s == nil {
 		return nil
@@ -92,7 +92,7 @@ type imageEntry struct {
 
 type pair struct{ Key, Value string }
 
-func image(f *frame, q url.Values) any {
+func imagePage(f *frame, q url.Values) any {
 	id := q.Get("id")
 	d := imageData{Identifier: id}
 	for i := range f.Status.Images {

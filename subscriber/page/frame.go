@@ -45,7 +45,7 @@ func (f *frame) begin() {
 		}
 	}
 	slices.SortStableFunc(f.Problems, func(a, b subscriber.Problem) int {
-		return cmp.Compare(grades[a.Severity].rank(), grades[b.Severity].rank())
+		return cmp.Compare(grades[a.Severity], grades[b.Severity])
 	})
 }
 

@@ -33,7 +33,7 @@ type frontData struct {
 	Deadline time.Time // when the first list expires
 }
 
-func front(f *frame, _ url.Values) any {
+func frontPage(f *frame, _ url.Values) any {
 	d := frontData{Causes: causes(f.Problems), Disk: diskOf(&f.Status.Cache)}
 	all := worstFirst(f.Status.Subscriptions)
 	d.Lists = all[:min(len(all), frontLists)]
@@ -44,15 +44,9 @@ func front(f *frame, _ url.Values) any {
 	}
 	rows := imageRows(f.Status)
 	d.Tallies, d.Usable = tallies(rows)
-	sortImages(rows)
-	for _, r := range rows {
-		if r.Grade == good || r.Grade == gone {
-			break // sorted: the rest is in order
-		}
-		if d.Amiss++; len(d.Images) < frontImages {
-			d.Images = append(d.Images, r)
-		}
-	}
+	amiss := slices.DeleteFunc(rows, func(r imageRow) bool { return r.Grade == good || r.Grade == gone })
+	sortImages(amiss)
+	d.Amiss, d.Images = len(amiss), amiss[:min(len(amiss), frontImages)]
 	d.Events = eventRows(f.Events[:min(len(f.Events), frontEvents)])
 	return d
 }
@@ -95,7 +89,7 @@ func (c cause) More() int { return c.Count - len(c.First) }
 func worstFirst(lists []subscriber.SubscriptionStatus) []subscriber.SubscriptionStatus {
 	out := slices.Clone(lists)
 	slices.SortFunc(out, func(a, b subscriber.SubscriptionStatus) int {
-		return cmp.Or(cmp.Compare(grades[a.State].rank(), grades[b.State].rank()), sooner(a.Expires, b.Expires), strings.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(grades[a.State], grades[b.State]), sooner(a.Expires, b.Expires), strings.Compare(a.Name, b.Name))
 	})
 	return out
 }
@@ -128,7 +122,7 @@ func tallies(rows []imageRow) (out []tally, usable int) {
 		out[at].Count++
 	}
 	slices.SortFunc(out, func(a, b tally) int {
-		return cmp.Or(cmp.Compare(a.Grade.rank(), b.Grade.rank()), strings.Compare(a.State, b.State))
+		return cmp.Or(cmp.Compare(a.Grade, b.Grade), strings.Compare(a.State, b.State))
 	})
 	return out, usable
 }

@@ -100,7 +100,7 @@ func finder(q string) func(fields ...string) bool {
 
 var listStates = []string{"expired", "rejected", "withdrawn", "unreachable", "stale", "new", "removed", "ok"}
 
-func lists(f *frame, q url.Values) any {
+func listsPage(f *frame, q url.Values) any {
 	f.Title = "Lists"
 	q = asked(q, listStates)
 	found, state := finder(q.Get("q")), q.Get("state")
@@ -111,7 +111,7 @@ func lists(f *frame, q url.Values) any {
 	return t
 }
 
-func problems(f *frame, q url.Values) any {
+func problemsPage(f *frame, q url.Values) any {
 	f.Title = "Problems"
 	q = asked(q, nil)
 	found := finder(q.Get("q"))
@@ -154,12 +154,12 @@ func imageRows(st *subscriber.Status) []imageRow {
 
 func sortImages(rows []imageRow) {
 	slices.SortStableFunc(rows, func(a, b imageRow) int {
-		return cmp.Or(cmp.Compare(a.Grade.rank(), b.Grade.rank()), b.Left.Compare(a.Left),
+		return cmp.Or(cmp.Compare(a.Grade, b.Grade), b.Left.Compare(a.Left),
 			strings.Compare(a.Subscription, b.Subscription), strings.Compare(a.Title, b.Title), strings.Compare(a.Identifier, b.Identifier))
 	})
 }
 
-func images(f *frame, q url.Values) any {
+func imagesPage(f *frame, q url.Values) any {
 	f.Title = "Images"
 	q = asked(q, imageStates)
 	found, state, list := finder(q.Get("q")), q.Get("state"), q.Get("list")
@@ -213,7 +213,7 @@ func eventRows(events []event.Event) []eventRow {
 	return rows
 }
 
-func events(f *frame, q url.Values) any {
+func eventsPage(f *frame, q url.Values) any {
 	f.Title = "Events"
 	q = asked(q, nil)
 	found := finder(q.Get("q"))

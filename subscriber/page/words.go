@@ -3,7 +3,7 @@ package page
 import (
 	"fmt"
 	"html/template"
-	"slices"
+	"net/url"
 	"unicode/utf8"
 
 	"github.com/dustin/go-humanize"
@@ -17,7 +17,12 @@ import (
 var words = template.FuncMap{
 	"text":  text,
 	"brief": brief,
+	"fold":  fold,
 	"full":  full,
+
+	"imageLink": func(id string) string { return link("/image?id=", id) },
+	"listLink":  func(name string) string { return link("/list?name=", name) },
+
 	"bytes": size,
 	"count": count,
 	"grade": func(word any) grade { return grades[fmt.Sprint(word)] },
@@ -25,15 +30,30 @@ var words = template.FuncMap{
 	"comma": func(n int) string { return humanize.Comma(int64(n)) },
 }
 
-// text is anything as one printable line (T-45).
-func text(v any) string { return event.Printable(fmt.Sprint(v)) }
+// text is a short text as one printable line (T-45).
+func text(v any) string {
+	s, _ := begin(fmt.Sprint(v), factLength)
+	return s
+}
+
+// link is the address of what has this name; "" when the name is so long that a
+// page of it would be nothing else.
+func link(path, name string) string {
+	if len(name) > maxName {
+		return ""
+	}
+	return path + url.QueryEscape(name)
+}
+
+const maxName = 300
 
 // Lengths of text, in characters: in a line of a table, in its tip, in a place
-// of its own, and there unfolded.
+// of its own, and unfolded there: one of many, or the only one.
 const (
 	lineLength = 120
 	tipLength  = 600
 	factLength = 250
+	foldLength = 2 << 10
 	fullLength = 64 << 10
 )
 
@@ -45,6 +65,9 @@ type passage struct {
 
 // brief is a text for a line, with a tip that shows more of a long one.
 func brief(v any) passage { return passageOf(fmt.Sprint(v), lineLength, tipLength) }
+
+// fold is a text for a place where more of it can be unfolded.
+func fold(v any) passage { return passageOf(fmt.Sprint(v), factLength, foldLength) }
 
 // full is a text for a place where the rest of it can be unfolded.
 func full(v any) passage { return passageOf(fmt.Sprint(v), factLength, fullLength) }
@@ -90,20 +113,19 @@ func count(n int, what string) string {
 	return humanize.Comma(int64(n)) + " " + what + "s"
 }
 
-// grade is how a word is meant; it is also a class of the style sheet. The
-// words themselves are always shown: colour says nothing alone.
-type grade string
+// grade is how a word is meant, the worst first; it is also a class of the style
+// sheet. The words themselves are always shown: colour says nothing alone.
+type grade int
 
 const (
-	bad   grade = "bad"
-	warn  grade = "warn"
-	plain grade = ""
-	good  grade = "good"
-	gone  grade = "gone"
+	bad grade = iota - 2
+	warn
+	plain
+	good
+	gone
 )
 
-// rank puts the worst first.
-func (g grade) rank() int { return slices.Index([]grade{bad, warn, plain, good, gone}, g) }
+func (g grade) String() string { return [...]string{"bad", "warn", "plain", "good", "gone"}[g-bad] }
 
 // grades of the states of lists and images, of severities and of event types.
 var grades = map[string]grade{

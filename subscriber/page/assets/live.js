@@ -6,7 +6,8 @@
   const SEC = 1000, MIN = 60 * SEC, HOUR = 60 * MIN, DAY = 24 * HOUR;
   const QUIET = 300;      // after an event, for those that come with it
   const APART = 2 * SEC;  // between two looks, however much happens
-  const POLL = MIN;       // without events
+  const AFTER = 5 * SEC;  // an event, once more: the status may be written after the event
+  const POLL = MIN;       // whatever is heard
   const html = document.documentElement;
   const main = document.getElementById("main");
   const news = document.getElementById("news");
@@ -83,7 +84,7 @@
     tick();
   }
 
-  let source = null, timer = 0, looking = false, due = false, looked = 0, lost = "";
+  let source = null, timer = 0, after = 0, looking = false, due = false, looked = 0, lost = "";
 
   async function look() {
     timer = 0;
@@ -108,6 +109,11 @@
   function soon() {
     if (!timer) timer = setTimeout(look, Math.max(QUIET, looked + APART - Date.now()));
   }
+  function event() {
+    soon();
+    clearTimeout(after);
+    after = setTimeout(soon, AFTER);
+  }
   const heard = () => say(lost || (source.readyState === EventSource.OPEN ? "live" : "looks again each minute"));
 
   function listen() {
@@ -115,7 +121,7 @@
     source = new EventSource("/v1/events");
     source.onopen = () => { heard(); soon(); };
     source.onerror = heard;
-    for (const type of html.dataset.events.split(" ")) source.addEventListener(type, soon);
+    for (const type of html.dataset.events.split(" ")) source.addEventListener(type, event);
   }
 
   // A hidden page holds no connection: a browser has only a few for a server.
@@ -124,7 +130,7 @@
   });
   setInterval(() => { tick(); if (due && !timer) soon(); }, 5 * SEC);
   setInterval(() => {
-    if (document.hidden || source.readyState === EventSource.OPEN) return;
+    if (document.hidden) return;
     if (source.readyState === EventSource.CLOSED) listen();
     soon();
   }, POLL);
