@@ -13,7 +13,6 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"vouch/subscriber"
-	"vouch/subscriber/event"
 	"vouch/subscriber/legacy"
 )
 
@@ -25,6 +24,7 @@ type move struct {
 	people   []endorserFile // of lists that come without an endorser
 	firstUse bool           // ask such lists themselves
 	names    map[string]bool
+	numbers  map[string]int    // how many have been given a name
 	urls     map[string]string // subscribed to, and by which subscription
 	lists    map[string]string // the same, by identifier
 	files    []newFile
@@ -40,7 +40,7 @@ type newFile struct {
 
 func newMove(s *session, conf *configuration, people []endorserFile, firstUse bool) *move {
 	m := &move{session: s, conf: conf, people: people, firstUse: firstUse,
-		names: map[string]bool{}, urls: map[string]string{}, lists: map[string]string{},
+		names: map[string]bool{}, numbers: map[string]int{}, urls: map[string]string{}, lists: map[string]string{},
 		doc: &importDocument{Schema: "vouch/import/v1", Subscriptions: []importedEntry{}, Left: []leftEntry{}}}
 	for _, sub := range conf.Site.Subscriptions {
 		m.names[sub.Name] = true
@@ -57,13 +57,16 @@ func (m *move) note(name, address, list string) {
 }
 
 // sameURL is a URL such that two that differ only in the case of the host's
-// name are one.
+// name, or by the port that goes without saying, are one.
 func sameURL(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return raw
 	}
 	u.Host = strings.ToLower(u.Host)
+	if standard := map[string]string{"http": ":80", "https": ":443"}[u.Scheme]; standard != "" {
+		u.Host = strings.TrimSuffix(u.Host, standard)
+	}
 	return u.String()
 }
 
@@ -128,6 +131,7 @@ func (m *move) takeList(ctx context.Context, kind legacy.Kind, l *legacy.List) e
 	file := filepath.Join(m.conf.subscriptionsDir(), name+".yaml")
 	m.files = append(append(m.files, secrets...), newFile{path: file, content: raw})
 	m.names[name] = true
+	m.numbers[l.Name]++
 	m.note(name, f.URL, f.List)
 	e := importedEntry{
 		Name: name, From: string(kind), Source: l.Source, URL: redacted(l.URL), File: file, List: f.List, Endorsers: f.Endorsers, FirstUse: asked,
@@ -162,7 +166,7 @@ func selectionFile(sel legacy.Selection) *imagesFile {
 
 // free is a name that no subscription and no file has yet.
 func (m *move) free(name string) string {
-	for n := 1; ; n++ {
+	for n := m.numbers[name] + 1; ; n++ {
 		try := name
 		if n > 1 {
 			end := fmt.Sprintf("-%d", n)
@@ -310,73 +314,4 @@ func (m *move) writeOne(f newFile) error {
 		return fmt.Errorf("%s belongs to user %d, who could not read %s: %w", m.conf.Site.StateDir, uid, f.path, fs.ErrPermission)
 	}
 	return writeSecretNew(f.path, f.content)
-}
-
-// writeImported prints what was carried over, and what was not.
-func (s *session) writeImported(doc *importDocument) {
-	if !s.quiet && len(doc.Subscriptions) > 0 {
-		t := newTable("NAME:64", "IMAGES", "CREDENTIALS", "ENDORSER:100", "URL:100")
-		for _, e := range doc.Subscriptions {
-			t.add(e.Name, e.imagesText(), e.credentialsText(), e.endorserText(), e.URL)
-		}
-		t.write(s.out, "", nil)
-	}
-	for _, e := range doc.Subscriptions {
-		if e.FirstUse {
-			fmt.Fprintf(s.out, "trusted on first use  %s: SHA-256 %s; compare it with the endorser\n", e.Name, colons(e.Endorsers[0].Seen))
-		}
-		for _, n := range e.Notes {
-			fmt.Fprintf(s.out, "note  %s: %s\n", e.Name, event.Printable(n))
-		}
-	}
-	for _, l := range doc.Left {
-		line := "left  " + shortened(event.Printable(l.Source), 80)
-		if l.URL != "" {
-			line += " " + shortened(event.Printable(l.URL), 200)
-		}
-		line += ": " + event.Printable(l.Why)
-		if l.Fix != "" {
-			line += "; " + event.Printable(l.Fix)
-		}
-		fmt.Fprintln(s.out, line)
-	}
-	if s.quiet {
-		return
-	}
-	written := " written"
-	if doc.DryRun {
-		written = " to be written"
-	}
-	fmt.Fprintf(s.out, "%s%s, %s left; then: vouch cache adopt DIR, vouch sync --dry-run\n",
-		plural(len(doc.Subscriptions), "subscription"), written, plural(len(doc.Left), "list"))
-}
-
-func (e *importedEntry) imagesText() string {
-	switch {
-	case e.HoldNew:
-		return "held"
-	case len(e.Include) > 0:
-		return fmt.Sprint(len(e.Include))
-	case len(e.Exclude) > 0:
-		return fmt.Sprintf("all but %d", len(e.Exclude))
-	}
-	return "all"
-}
-
-func (e *importedEntry) credentialsText() string {
-	var names []string
-	for _, path := range []string{e.UsernameFile, e.PasswordFile} {
-		if path != "" {
-			names = append(names, filepath.Base(path))
-		}
-	}
-	return strings.Join(names, ", ")
-}
-
-func (e *importedEntry) endorserText() string {
-	text := e.Endorsers[0].DN
-	if n := len(e.Endorsers); n > 1 {
-		text += fmt.Sprintf(" and %d more", n-1)
-	}
-	return text
 }
