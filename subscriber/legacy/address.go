@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // tokenPassword is the password that goes with AppDB's tokens. Whoever has
@@ -56,7 +57,7 @@ func (l *List) setCredentials(username, password string) (why, fix string) {
 		return "", ""
 	case username == "":
 		return "it has a password but no user name", "subscribe by hand, with --username-file and --password-file"
-	case strings.ContainsFunc(username+password, unicode.IsControl) || len(username) > most || len(password) > most || strings.Contains(username, ":"):
+	case strings.ContainsFunc(username+password, unicode.IsControl) || !utf8.ValidString(username+password) || len(username) > most || len(password) > most || strings.Contains(username, ":"):
 		return "its user name or password cannot be sent", "subscribe by hand, with --username-file and --password-file"
 	}
 	if strings.HasPrefix(l.URL, "http:") {
