@@ -11,7 +11,16 @@ import (
 // writeFileNew creates a file with its content, whole or not at all, and
 // refuses to replace one.
 func writeFileNew(path string, content []byte) error {
-	return writeFile(path, whole(content), func(tmp string) error { return os.Link(tmp, path) })
+	return writeFile(path, 0o644, whole(content), func(tmp string) error { return os.Link(tmp, path) })
+}
+
+// writeSecretNew is writeFileNew for what only the owner may read, also of a
+// directory that it has to make.
+func writeSecretNew(path string, content []byte) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return writeFile(path, 0o600, whole(content), func(tmp string) error { return os.Link(tmp, path) })
 }
 
 // writeFileOver creates or replaces a file, whole or not at all.
@@ -21,7 +30,7 @@ func writeFileOver(path string, content []byte) error {
 
 // writeFileBy is writeFileOver for content that is written bit by bit.
 func writeFileBy(path string, write func(io.Writer) error) error {
-	return writeFile(path, write, func(tmp string) error { return os.Rename(tmp, path) })
+	return writeFile(path, 0o644, write, func(tmp string) error { return os.Rename(tmp, path) })
 }
 
 func whole(content []byte) func(io.Writer) error {
@@ -33,7 +42,7 @@ func whole(content []byte) func(io.Writer) error {
 
 // writeFile writes to a temporary file beside path, durably, and gives
 // it its name by place. Readers see no file, or all of it.
-func writeFile(path string, write func(io.Writer) error, place func(tmp string) error) error {
+func writeFile(path string, mode fs.FileMode, write func(io.Writer) error, place func(tmp string) error) error {
 	dir := filepath.Dir(path)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -43,7 +52,7 @@ func writeFile(path string, write func(io.Writer) error, place func(tmp string) 
 		return err
 	}
 	defer os.Remove(f.Name()) // gone already when it was renamed
-	err = errors.Join(write(f), f.Chmod(0o644), f.Sync(), f.Close())
+	err = errors.Join(write(f), f.Chmod(mode), f.Sync(), f.Close())
 	if err == nil {
 		err = place(f.Name())
 	}

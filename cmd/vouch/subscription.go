@@ -20,7 +20,7 @@ func (s *session) subscriptionCommand() *cli.Command {
 These commands write and remove such files; a configuration manager may do so as
 well. Subscriptions in the configuration file itself are shown, not changed.`,
 		Subcommands: []*cli.Command{
-			s.subscriptionAdd(), s.subscriptionList(), s.subscriptionShow(), s.subscriptionRemove(), s.subscriptionResetFloor(),
+			s.subscriptionAdd(), s.subscriptionImport(), s.subscriptionList(), s.subscriptionShow(), s.subscriptionRemove(), s.subscriptionResetFloor(),
 		},
 	}
 }

@@ -70,13 +70,14 @@ type subscriptionFile struct {
 }
 
 type endorserFile struct {
-	DN   string `yaml:"dn"`
-	CA   string `yaml:"ca"`
-	Seen string `yaml:"seen,omitempty"`
+	DN   string `yaml:"dn" json:"dn"`
+	CA   string `yaml:"ca" json:"ca"`
+	Seen string `yaml:"seen,omitempty" json:"seen,omitempty"`
 }
 
 type imagesFile struct {
 	Include []map[string]string `yaml:"include,omitempty"`
+	Exclude []map[string]string `yaml:"exclude,omitempty"`
 	New     string              `yaml:"new,omitempty"`
 	Updates string              `yaml:"updates,omitempty"`
 }
@@ -187,41 +188,56 @@ func writeSubscription(file, name string, f *subscriptionFile) error {
 // firstUse fetches and verifies the list, shows who signed it and authorises
 // that endorser. A list that does not verify authorises nobody.
 func (s *session) firstUse(ctx context.Context, conf *configuration, name string, f *subscriptionFile) (*imagelist.Signer, error) {
+	v, why, err := s.firstSigner(ctx, conf, name, f)
+	if err != nil {
+		return nil, err
+	}
+	if v == nil {
+		return nil, s.refused(why, exitRefused)
+	}
+	who := f.authorise(v)
+	if !s.json {
+		s.pairs("list", string(v.List().Identifier), "title", v.List().Title, "version", v.List().Version,
+			"signed by", who.DN, "certified by", who.CA, "SHA-256", colons(who.SHA256), "valid until", instant(who.NotAfter, s.now))
+		fmt.Fprintln(s.out, "compare the SHA-256 fingerprint of the certificate with the endorser")
+	}
+	return who, nil
+}
+
+// authorise lets the signer of a verified list speak for the subscription.
+func (f *subscriptionFile) authorise(v *imagelist.Verified) *imagelist.Signer {
+	who := v.Signer()
+	f.Endorsers = []endorserFile{{DN: who.DN, CA: who.CA, Seen: who.SHA256}}
+	if f.List == "" {
+		f.List = string(v.List().Identifier)
+	}
+	return &who
+}
+
+// firstSigner fetches and verifies the list, whoever signed it. A list that
+// cannot be had or does not verify is an explanation. When trust itself is
+// unusable that is said, and the error is its exit status.
+func (s *session) firstSigner(ctx context.Context, conf *configuration, name string, f *subscriptionFile) (*imagelist.Verified, *imagelist.Explanation, error) {
 	probe := *f
 	probe.Endorsers = []endorserFile{{DN: "/CN=nobody", CA: "/CN=nobody"}} // a subscription must name somebody
 	raw, err := yaml.Marshal(probe)
 	if err != nil {
-		return nil, fmt.Errorf("subscription: %w", err)
+		return nil, nil, fmt.Errorf("subscription: %w", err)
 	}
 	sub, err := parseSubscription(name, raw)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	sub.Endorsers = nil
 	v, why, err := subscriber.FirstUse(ctx, conf.Site, s.options(), sub)
 	var failed *fetch.Error
 	switch no := verdict.As(err); {
 	case no != nil: // of the trust directory itself
-		return nil, s.refused(&imagelist.Explanation{At: s.now, Rejection: no}, exitDistrust)
+		return nil, nil, s.refused(&imagelist.Explanation{At: s.now, Rejection: no}, exitDistrust)
 	case errors.As(err, &failed):
-		return nil, s.refused(&imagelist.Explanation{At: s.now, Rejection: verdict.Reject(failed.Code, "%s", failed.Detail)}, exitRefused)
-	case err != nil:
-		return nil, err
+		return nil, &imagelist.Explanation{At: s.now, Rejection: verdict.Reject(failed.Code, "%s", failed.Detail)}, nil
 	}
-	if v == nil {
-		return nil, s.refused(why, exitRefused)
-	}
-	who := v.Signer()
-	f.Endorsers = []endorserFile{{DN: who.DN, CA: who.CA, Seen: who.SHA256}}
-	if f.List == "" {
-		f.List = string(v.List().Identifier)
-	}
-	if !s.json {
-		s.pairs("list", string(v.List().Identifier), "title", v.List().Title, "version", v.List().Version,
-			"signed by", who.DN, "certified by", who.CA, "SHA-256", colons(who.SHA256), "valid until", instant(who.NotAfter, s.now))
-		fmt.Fprintln(s.out, "compare the SHA-256 fingerprint of the certificate with the endorser")
-	}
-	return &who, nil
+	return v, why, err
 }
 
 // colons writes a digest as OpenSSL prints fingerprints.

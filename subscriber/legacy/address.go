@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // tokenPassword is the password that goes with AppDB's tokens. Whoever has
@@ -36,6 +37,18 @@ func (l *List) setAddress(raw string) (why, fix string) {
 	return l.setCredentials(user.Username(), password)
 }
 
+// shown is an address as far as it can be told of a list that is left: nothing
+// when user information could be in a part that is not taken for it, as in
+// token:password@host without a scheme.
+func shown(raw string) string {
+	u, err := url.Parse(strings.TrimSpace(raw))
+	if err != nil || u.Opaque != "" || u.Host == "" && u.Scheme != "file" || strings.Contains(u.Host+u.Path, "@") {
+		return ""
+	}
+	u.User = nil
+	return u.String()
+}
+
 // setCredentials takes a user name and a password.
 func (l *List) setCredentials(username, password string) (why, fix string) {
 	const most = 4 << 10
@@ -44,8 +57,11 @@ func (l *List) setCredentials(username, password string) (why, fix string) {
 		return "", ""
 	case username == "":
 		return "it has a password but no user name", "subscribe by hand, with --username-file and --password-file"
-	case strings.ContainsFunc(username+password, unicode.IsControl) || len(username) > most || len(password) > most || strings.Contains(username, ":"):
+	case strings.ContainsFunc(username+password, unicode.IsControl) || !utf8.ValidString(username+password) || len(username) > most || len(password) > most || strings.Contains(username, ":"):
 		return "its user name or password cannot be sent", "subscribe by hand, with --username-file and --password-file"
+	}
+	if strings.HasPrefix(l.URL, "http:") {
+		l.Notes = append(l.Notes, "its user name and password are sent unencrypted: ask for an https address")
 	}
 	l.Username, l.Password = username, password
 	if password == tokenPassword {

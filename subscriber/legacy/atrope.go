@@ -3,6 +3,7 @@ package legacy
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/goccy/go-yaml"
 )
@@ -61,9 +62,9 @@ var known = []string{"url", "enabled", "endorser", "token", "images", "subscribe
 func (res *Result) addSource(name string, entry map[string]any) {
 	url, _ := entry["url"].(string)
 	leave := func(why, fix string, lost bool) {
-		res.Left = append(res.Left, Left{Source: name, URL: url, Why: why, Fix: fix, Lost: lost})
+		res.Left = append(res.Left, Left{Source: name, URL: shown(url), Why: why, Fix: fix, Lost: lost})
 	}
-	if enabled, ok := entry["enabled"]; ok && enabled != true {
+	if enabled, ok := entry["enabled"]; ok && off(enabled) {
 		leave("it is not enabled", "", false)
 		return
 	}
@@ -90,6 +91,20 @@ func (res *Result) addSource(name string, entry map[string]any) {
 	}
 	l.noteKeys(entry)
 	res.Lists = append(res.Lists, l)
+}
+
+// off says what atrope, which reads YAML 1.1 and asks as Python does, takes for
+// false.
+func off(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return slices.Contains([]string{"", "no", "off", "false", "n"}, strings.ToLower(v))
+	case bool:
+		return !v
+	case uint64:
+		return v == 0
+	}
+	return v == nil
 }
 
 // setEndorser takes the one endorser of a source, if it has any.

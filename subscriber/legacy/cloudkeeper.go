@@ -32,7 +32,7 @@ func readCloudkeeper(text []byte) (*Result, error) {
 func (res *Result) addURL(source, raw string) {
 	l := List{Source: source}
 	if why, fix := l.setAddress(raw); why != "" {
-		res.Left = append(res.Left, Left{Source: source, URL: raw, Why: why, Fix: fix, Lost: true})
+		res.Left = append(res.Left, Left{Source: source, URL: shown(raw), Why: why, Fix: fix, Lost: true})
 		return
 	}
 	res.Lists = append(res.Lists, l)

@@ -50,6 +50,11 @@ func FuzzRead(f *testing.F) {
 		if len(res.Lists)+len(res.Left) == 0 {
 			t.Fatal("a result of nothing")
 		}
+		for _, l := range res.Left {
+			if u, err := url.Parse(l.URL); err != nil || u.User != nil || u.Opaque != "" || strings.Contains(u.Path, "@") {
+				t.Fatalf("left %q", l.URL)
+			}
+		}
 		for _, l := range res.Lists {
 			checkList(t, &l)
 		}

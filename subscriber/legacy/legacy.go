@@ -56,7 +56,7 @@ type Selection struct {
 // Left is what a source says that is not carried over.
 type Left struct {
 	Source string // what the source calls it; hostile text
-	URL    string // as it stands there: it may hold a secret
+	URL    string // without user information; its query may hold a secret; "" when there is none to show
 	Why    string
 	Fix    string // what a person can do; may be empty
 	Lost   bool   // the other tool acted on it

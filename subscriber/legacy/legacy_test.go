@@ -75,7 +75,14 @@ func TestCloudkeeper_ImageListsConf(t *testing.T) {
 		"ops-example-org https://vmcaster.example.org/store/vo/ops.example.org/image.list (token-canary-1:) +0 -0 none=false notes=0",
 		"lists-example-org-8443 https://lists.example.org:8443/private/image.list?format=smime (joe:password-canary-2) +0 -0 none=false notes=0",
 		"cernvm-example-org https://cernvm.example.org/releases/image.list +0 -0 none=false notes=0",
-	}, []string{"line 7 lost=true: its address is not an http or https URL"})
+	}, []string{
+		"line 7 lost=true: its address is not an http or https URL", "line 8 lost=true: its address is not an http or https URL",
+	})
+	for _, l := range res.Left {
+		if strings.Contains(l.URL, "canary") {
+			t.Errorf("left: %+v", l)
+		}
+	}
 }
 
 func TestCloudkeeper_YAML(t *testing.T) {
@@ -94,9 +101,11 @@ func TestAtrope(t *testing.T) {
 		"vo-ops-example-org https://vmcaster.example.org/store/vo/ops.example.org/image.list (token-canary-1:)" + by + " +2 -0 none=false notes=2",
 		"only-bad https://lists.example.org/bad.list" + by + " +0 -0 none=true notes=1",
 		"nobody https://lists.example.org/nobody.list +0 -0 none=false notes=0",
+		"yes http://lists.example.org/yes.list (me:canary) +0 -0 none=false notes=1",
 	}, []string{
 		"half lost=true: its endorser is not a dn and a ca",
 		"foo lost=false: it is not enabled",
+		"bar lost=false: it is not enabled",
 	})
 }
 

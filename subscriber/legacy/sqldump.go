@@ -22,6 +22,9 @@ type dump struct {
 	kept    int
 }
 
+// errCut says that the end is missing, wherever that showed.
+var errCut = errors.New("ends before COMMIT: the dump was cut short")
+
 // readDump reads the text that sqlite3's .dump prints, and keeps the rows of
 // some tables. It knows the statements that occur there and no more: a trigger
 // is refused, since the statements in it would look like the dump's own.
@@ -34,7 +37,7 @@ func readDump(r io.Reader, tables ...string) (*dump, error) {
 		case err != nil:
 			return nil, err
 		case t.kind == 0 && !whole:
-			return nil, errors.New("ends before COMMIT: the dump was cut short")
+			return nil, errCut
 		case t.kind == 0:
 			return d, nil
 		case t.is("ROLLBACK"):
@@ -50,7 +53,10 @@ func readDump(r io.Reader, tables ...string) (*dump, error) {
 		default:
 			err = d.errorf("not the beginning of a statement")
 		}
-		if err != nil {
+		switch {
+		case err != nil && d.end:
+			return nil, errCut
+		case err != nil:
 			return nil, err
 		}
 		whole = t.is("COMMIT")
@@ -67,7 +73,7 @@ func (d *dump) skip() error {
 			return err
 		}
 		if t.kind == 0 {
-			return d.errorf("ends in the middle of a statement: the dump was cut short")
+			return errCut
 		}
 	}
 }
@@ -131,7 +137,7 @@ func (d *dump) definitions() ([]string, error) {
 		case err != nil:
 			return nil, err
 		case t.kind == 0 || t.kind == ';':
-			return nil, d.errorf("ends in the middle of a table: the dump was cut short")
+			return nil, d.errorf("a table's definition without end")
 		case t.kind == '(':
 			depth++
 		case t.kind == ')':

@@ -33,6 +33,7 @@ type scanner struct {
 	read int64
 	line int
 	pass bool // do not keep texts
+	end  bool // there is no more
 }
 
 func (s *scanner) errorf(format string, args ...any) error {
@@ -44,6 +45,7 @@ func (s *scanner) next() (byte, error) {
 	c, err := s.r.ReadByte()
 	switch {
 	case err == io.EOF:
+		s.end = true
 		return 0, nil
 	case err != nil:
 		return 0, err
@@ -59,10 +61,12 @@ func (s *scanner) next() (byte, error) {
 }
 
 func (s *scanner) peek() byte {
-	if b, err := s.r.Peek(1); err == nil {
-		return b[0]
+	b, err := s.r.Peek(1)
+	if err != nil {
+		s.end = true
+		return 0
 	}
-	return 0
+	return b[0]
 }
 
 // token is the next token, after white space and comments.
@@ -171,7 +175,8 @@ func (s *scanner) until(end byte) (string, error) {
 		case s.read > maxDump:
 			return "", errors.New("larger than 16 GiB")
 		case err == io.EOF:
-			return "", s.errorf("ends in the middle of a value: the dump was cut short")
+			s.end = true
+			return "", s.errorf("a text without end")
 		case err != nil && err != bufio.ErrBufferFull:
 			return "", err
 		case !s.pass && len(text)+len(part) > maxValue:

@@ -79,7 +79,7 @@ func (v *catcher) addRow(sub row) bool {
 		return false
 	}
 	leave := func(why, fix string, lost bool) bool {
-		v.Left = append(v.Left, Left{Source: sub["identifier"], URL: sub["uri"], Why: why, Fix: fix, Lost: lost})
+		v.Left = append(v.Left, Left{Source: sub["identifier"], URL: shown(sub["uri"]), Why: why, Fix: fix, Lost: lost})
 		return true
 	}
 	if sub.number("authorised") == 0 {

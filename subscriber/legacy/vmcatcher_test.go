@@ -83,8 +83,8 @@ func TestVMCatcher_Older(t *testing.T) {
 func TestVMCatcher_CutShort(t *testing.T) {
 	whole := strings.TrimSpace(output(t, DumpCommand(database(t, source(t, "vmcatcher.sql")))...))
 	for n := range len(whole) {
-		if res, err := Read(strings.NewReader(whole[:n]), VMCatcher); err == nil {
-			t.Fatalf("cut after %d of %d bytes: %+v", n, len(whole), res)
+		if res, err := Read(strings.NewReader(whole[:n]), VMCatcher); err != errCut {
+			t.Fatalf("cut after %d of %d bytes: %+v, %v", n, len(whole), res, err)
 		}
 	}
 	fixture(t, read(t, whole, VMCatcher))
