@@ -39,7 +39,7 @@ daemon runs on the same state_dir. A pass that fails does not end it.
 
 Examples:
   vouch daemon
-  systemctl enable --now vouch        (with etc/systemd/vouch.service)
+  systemctl enable --now vouch        (the unit comes with the package)
   systemctl reload vouch`,
 		Action: takes(0, 0, s.daemon),
 	}
