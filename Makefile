@@ -8,15 +8,14 @@ FUZZTIME ?= 20s
 JUDGES := ./imagelist ./imagelist/smime ./imagelist/trust ./imagelist/verdict
 N ?= 100000
 SEED ?= $(shell date +%s)
-VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help build test race lint fuzz bench demo cases differential cover mutants check install tools clean
+.PHONY: help build test race lint fuzz bench demo cases differential cover mutants check install files uninstall package machine tools clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 build: ## build bin/vouch
-	$(GO) build -trimpath -ldflags "-X main.version=$(VERSION)" -o $(BIN) ./cmd/vouch
+	$(GO) build -trimpath -o $(BIN) ./cmd/vouch
 
 tools: ## say which programs the tests use and which are missing
 	@sh testdata/tools.sh
@@ -31,7 +30,7 @@ lint: ## gofmt, vet, staticcheck and shellcheck (the last two when installed)
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'not gofmt-ed: run gofmt -w .'; exit 1; }
 	$(GO) vet ./...
 	@if command -v staticcheck >/dev/null; then staticcheck ./...; else echo 'skipped: staticcheck (go install honnef.co/go/tools/cmd/staticcheck@v0.8.2)'; fi
-	@if command -v shellcheck >/dev/null; then shellcheck .ci/run testdata/*.sh etc/vmcatcher_image etc/handlers/*; else echo 'skipped: shellcheck (apt-get install shellcheck)'; fi
+	@if command -v shellcheck >/dev/null; then shellcheck .ci/run testdata/*.sh etc/vmcatcher_image etc/handlers/* etc/package/build etc/package/*.sh testdata/machine/*; else echo 'skipped: shellcheck (apt-get install shellcheck)'; fi
 
 fuzz: ## run every fuzz target for FUZZTIME (20s)
 	@set -e; for pkg in $$($(GO) list ./...); do \
@@ -61,7 +60,14 @@ mutants: ## delete each return of a refusal where it is judged and see a test fa
 
 check: lint test race ## everything that must hold before a change lands
 
-install: build ## install the binary and the sample configuration under PREFIX (/usr/local)
+SHARE := $(DESTDIR)$(PREFIX)/share
+LIB := $(DESTDIR)$(PREFIX)/lib
+
+install: build files ## install the program, units, manual, completions and samples under PREFIX (/usr/local)
+
+# What install and the packages have in common. The units say where the
+# package has the program; systemd reads those under /usr/local/lib as well.
+files:
 	install -D -m 0755 $(BIN) $(DESTDIR)$(PREFIX)/bin/vouch
 	install -D -m 0644 etc/vouch.yaml $(DESTDIR)$(PREFIX)/share/vouch/vouch.yaml
 	install -D -m 0755 etc/vmcatcher_image $(DESTDIR)$(PREFIX)/share/vouch/vmcatcher_image
@@ -69,6 +75,31 @@ install: build ## install the binary and the sample configuration under PREFIX (
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/vouch/systemd etc/systemd/*
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/vouch/prometheus etc/prometheus/*
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/vouch/grafana etc/grafana/*
+	for unit in vouch.service vouch-sync.service vouch-sync.timer; do sed 's|/usr/bin/vouch|$(PREFIX)/bin/vouch|' etc/systemd/$$unit | \
+	  install -D -m 0644 /dev/stdin $(LIB)/systemd/system/$$unit; done
+	install -D -m 0644 etc/systemd/vouch.sysusers $(LIB)/sysusers.d/vouch.conf
+	install -D -m 0644 etc/systemd/vouch.tmpfiles $(LIB)/tmpfiles.d/vouch.conf
+	$(BIN) man --sample etc/vouch.yaml $(SHARE)/man
+	$(BIN) completion bash | install -D -m 0644 /dev/stdin $(SHARE)/bash-completion/completions/vouch
+	$(BIN) completion zsh | install -D -m 0644 /dev/stdin $(SHARE)/zsh/site-functions/_vouch
+	$(BIN) completion fish | install -D -m 0644 /dev/stdin $(SHARE)/fish/vendor_completions.d/vouch.fish
+	install -D -m 0644 etc/vouch.yaml $(SHARE)/vouch/vouch.yaml
+	install -D -m 0755 etc/vmcatcher_image $(SHARE)/vouch/vmcatcher_image
+	install -D -m 0755 -t $(SHARE)/vouch/handlers etc/handlers/*
+	install -D -m 0644 -t $(SHARE)/doc/vouch README.md
+	install -D -m 0644 -t $(SHARE)/doc/vouch/examples/cron etc/cron/*
+
+uninstall: ## take away what install put under PREFIX; configuration, state and cache stay
+	rm -f $(DESTDIR)$(PREFIX)/bin/vouch $(LIB)/systemd/system/vouch{.service,-sync.service,-sync.timer} \
+	  $(LIB)/sysusers.d/vouch.conf $(LIB)/tmpfiles.d/vouch.conf $(SHARE)/man/man1/vouch{,-*}.1 $(SHARE)/man/man5/vouch.yaml.5 \
+	  $(SHARE)/bash-completion/completions/vouch $(SHARE)/zsh/site-functions/_vouch $(SHARE)/fish/vendor_completions.d/vouch.fish
+	rm -rf $(SHARE)/vouch $(SHARE)/doc/vouch
+
+package: ## build dist/*.deb and dist/*.rpm for this machine's architecture
+	etc/package/build
+
+machine: ## install the package on a real Debian under QEMU and live with it; minutes
+	testdata/machine/run
 
 clean: ## remove what build made
-	rm -rf bin
+	rm -rf bin dist

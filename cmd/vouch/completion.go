@@ -36,7 +36,8 @@ function __vouch_complete
     set -l words (commandline -opc) (commandline -ct)
     vouch __complete $words[2..-1] 2>/dev/null
 end
-complete -c vouch -a '(__vouch_complete)'
+# Files only where no word is known.
+complete -c vouch -n 'count (__vouch_complete) >/dev/null' -f -a '(__vouch_complete)'
 `
 
 func (s *session) completionCommand() *cli.Command {

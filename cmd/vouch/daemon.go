@@ -49,7 +49,7 @@ is in use, 4 when another daemon runs on the same state_dir. A pass that fails d
 
 Examples:
   vouch daemon
-  systemctl enable --now vouch        (with etc/systemd/vouch.service)
+  systemctl enable --now vouch        (the unit comes with the package)
   systemctl reload vouch`,
 		Action: takes(0, 0, s.daemon),
 	}

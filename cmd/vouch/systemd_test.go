@@ -35,7 +35,7 @@ func units(t *testing.T) (dir string, files []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text := strings.ReplaceAll(string(raw), "/usr/local/bin/vouch", program)
+		text := strings.ReplaceAll(string(raw), "/usr/bin/vouch", program)
 		file := filepath.Join(dir, filepath.Base(sample))
 		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
@@ -55,7 +55,7 @@ func units(t *testing.T) (dir string, files []string) {
 func TestSystemd_Units(t *testing.T) {
 	requireSystemd(t)
 	_, files := units(t)
-	if out, err := exec.Command("systemd-analyze", append([]string{"verify"}, files...)...).CombinedOutput(); err != nil || len(out) > 0 {
+	if out, err := exec.Command("systemd-analyze", append([]string{"verify", "--man=no"}, files...)...).CombinedOutput(); err != nil || len(out) > 0 {
 		t.Errorf("verify: %v\n%s", err, out)
 	}
 	for _, file := range files {

@@ -13,6 +13,15 @@ func init() {
 	cli.VersionPrinter = func(c *cli.Context) { fmt.Fprintln(c.App.Writer, "vouch", c.App.Version) }
 }
 
+// What "make package" says of a build that does not look at the repository it
+// stands in, so that the same commit makes the same bytes anywhere:
+// -ldflags "-X main.release=…".
+var (
+	release         string
+	releaseRevision string
+	releaseTime     string
+)
+
 // versionDocument is vouch/version/v1.
 type versionDocument struct {
 	Schema   string `json:"schema"`
@@ -27,6 +36,10 @@ type versionDocument struct {
 // version is what the build recorded of itself.
 func version() versionDocument {
 	v := versionDocument{Schema: "vouch/version/v1", Version: "devel", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	if release != "" {
+		v.Version, v.Revision, v.Time = release, releaseRevision, releaseTime
+		return v
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return v
@@ -50,7 +63,7 @@ func version() versionDocument {
 func versionText() string {
 	v := version()
 	text := v.Version
-	if len(v.Revision) >= 12 {
+	if len(v.Revision) >= 12 && release == "" {
 		text += " " + v.Revision[:12]
 	}
 	if v.Modified {
