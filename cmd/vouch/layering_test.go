@@ -27,6 +27,8 @@ func TestLayering(t *testing.T) {
 		"vouch/subscriber/fetch":         {"vouch/cache", "vouch/imagelist/smime", "vouch/imagelist/trust", "vouch/subscriber/event", "vouch/subscriber/metadata"},
 		"vouch/subscriber/event":         {"vouch/cache", "vouch/imagelist", "vouch/subscriber/fetch", "vouch/subscriber/metadata", "net/http"},
 		"vouch/subscriber/event/webhook": {"vouch/cache", "vouch/imagelist", "vouch/subscriber/metadata", "os/exec"},
+		"vouch/subscriber/event/nats":    {"vouch/cache", "vouch/imagelist", "vouch/subscriber/metadata", "vouch/subscriber/fetch", "net/http", "os"},
+		"vouch/subscriber/event/amqp":    {"vouch/cache", "vouch/imagelist", "vouch/subscriber/metadata", "vouch/subscriber/fetch", "net/http", "os"},
 		"vouch/subscriber":               {"vouch/imagelist/publisher", "vouch/imagelist/listtest", "vouch/cache/cachetest", "github.com/urfave"},
 	}
 	for pkg, bad := range forbidden {
@@ -52,6 +54,8 @@ func TestLayering_OneImporter(t *testing.T) {
 		"github.com/dgraph-io/badger/v4":     "vouch/subscriber/metadata",
 		"github.com/urfave/cli/v2":           "vouch/cmd/vouch",
 		"github.com/vbauerster/mpb/v8":       "vouch/cmd/vouch",
+		"github.com/nats-io/nats.go":         "vouch/subscriber/event/nats",
+		"github.com/rabbitmq/amqp091-go":     "vouch/subscriber/event/amqp",
 		"vouch/subscriber/metadata":          "vouch/subscriber",
 	}
 	for _, pkg := range strings.Fields(goTool(t, "list", "vouch/...")) {
