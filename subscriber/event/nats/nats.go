@@ -103,6 +103,12 @@ func (s *Sender) Send(ctx context.Context, e event.Event) error {
 	return err
 }
 
+// Check reads the files that are shown to the server, or that vouch for it.
+func (s *Sender) Check() error {
+	_, err := s.files()
+	return err
+}
+
 // Close ends the connection.
 func (s *Sender) Close() error {
 	s.mu.Lock()

@@ -2,6 +2,7 @@ package nats
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"time"
@@ -26,12 +27,13 @@ type session struct {
 
 // connect asks to be let in.
 func (s *Sender) connect(ctx context.Context) (*session, error) {
-	l := &session{address: s.address, prefix: s.config.Subject, line: s.address.Line(ctx), trouble: make(chan error, 1)}
-	options, err := s.options(l)
+	files, err := s.files()
 	if err != nil {
 		return nil, err
 	}
-	if l.conn, err = nats.Connect(s.address.String(), options...); err == nil {
+	l := &session{address: s.address, prefix: s.config.Subject, line: s.address.Line(ctx), trouble: make(chan error, 1)}
+	l.secrets = []string{files.password, files.token, files.credentials}
+	if l.conn, err = nats.Connect(s.address.String(), l.options(files)...); err == nil {
 		l.stream, err = jetstream.New(l.conn)
 	}
 	if err == nil && l.line.Keep() {
@@ -49,12 +51,31 @@ func (s *Sender) connect(ctx context.Context) (*session, error) {
 	return nil, l.explain("", err)
 }
 
-// options is how l is connected, with what is shown to the server.
-func (s *Sender) options(l *session) ([]nats.Option, error) {
-	tls, err := s.address.TLS(s.config.CAFile)
-	if err != nil {
-		return nil, err
+// secrets are what the configured files hold.
+type secrets struct {
+	tls                                    *tls.Config
+	username, password, token, credentials string
+}
+
+func (s *Sender) files() (files secrets, err error) {
+	login := s.config.Login
+	for _, file := range []struct {
+		name string
+		to   *string
+	}{
+		{login.UsernameFile, &files.username}, {login.PasswordFile, &files.password},
+		{login.TokenFile, &files.token}, {login.CredentialsFile, &files.credentials},
+	} {
+		if *file.to, err = broker.Secret(file.name); err != nil {
+			return secrets{}, err
+		}
 	}
+	files.tls, err = s.address.TLS(s.config.CAFile)
+	return files, err
+}
+
+// options is how l is connected, with what is shown to the server.
+func (l *session) options(files secrets) []nats.Option {
 	options := []nats.Option{
 		nats.Name("vouch"), nats.NoReconnect(), nats.SkipHostLookup(), nats.IgnoreDiscoveredServers(),
 		nats.SetCustomDialer(l.line), nats.Timeout(time.Hour), nats.FlusherTimeout(time.Hour), // ctx ends it
@@ -62,26 +83,18 @@ func (s *Sender) options(l *session) ([]nats.Option, error) {
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { l.complain(err) }),
 		nats.ClosedHandler(func(c *nats.Conn) { l.complain(errors.Join(nats.ErrConnectionClosed, c.LastError())) }),
 	}
-	if tls != nil {
-		options = append(options, nats.Secure(tls))
+	if files.tls != nil {
+		options = append(options, nats.Secure(files.tls))
 	}
-	login := s.config.Login
-	var texts [4]string
-	for i, file := range []string{login.UsernameFile, login.PasswordFile, login.TokenFile, login.CredentialsFile} {
-		if texts[i], err = broker.Secret(file); err != nil {
-			return nil, err
-		}
-	}
-	l.secrets = texts[1:]
 	switch {
-	case login.UsernameFile != "":
-		options = append(options, nats.UserInfo(texts[0], texts[1]))
-	case login.TokenFile != "":
-		options = append(options, nats.Token(texts[2]))
-	case login.CredentialsFile != "":
-		options = append(options, nats.UserCredentialBytes([]byte(texts[3])))
+	case files.username != "":
+		options = append(options, nats.UserInfo(files.username, files.password))
+	case files.token != "":
+		options = append(options, nats.Token(files.token))
+	case files.credentials != "":
+		options = append(options, nats.UserCredentialBytes([]byte(files.credentials)))
 	}
-	return options, nil
+	return options
 }
 
 func (l *session) complain(err error) {

@@ -130,10 +130,8 @@ func File(t testing.TB, content string) string {
 // Tool finds a program; with CI=true the test fails without it.
 func Tool(t testing.TB, name string) string {
 	t.Helper()
-	for _, dir := range []string{"/usr/sbin", "/usr/lib/rabbitmq/bin"} {
-		if path, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
-			return path
-		}
+	if path, err := exec.LookPath(filepath.Join("/usr/sbin", name)); err == nil {
+		return path
 	}
 	path, err := exec.LookPath(name)
 	if err != nil && os.Getenv("CI") != "" {
