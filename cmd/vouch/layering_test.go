@@ -34,6 +34,9 @@ func TestLayering(t *testing.T) {
 
 		"vouch/subscriber/metrics": {"vouch/cache", "vouch/imagelist", "vouch/subscriber/fetch", "vouch/subscriber/event", "vouch/subscriber/metadata", "os"},
 		"vouch/subscriber/page":    {"vouch/cache", "vouch/imagelist", "vouch/subscriber/fetch", "vouch/subscriber/metadata", "os", "os/exec", "text/template"},
+		"vouch/subscriber/event/nats":    {"vouch/cache", "vouch/imagelist", "vouch/subscriber/metadata", "vouch/subscriber/fetch", "net/http", "os"},
+		"vouch/subscriber/event/amqp":    {"vouch/cache", "vouch/imagelist", "vouch/subscriber/metadata", "vouch/subscriber/fetch", "net/http", "os"},
+		"vouch/subscriber":               {"vouch/imagelist/publisher", "vouch/imagelist/listtest", "vouch/cache/cachetest", "github.com/urfave"},
 	}
 	for pkg, bad := range forbidden {
 		for _, imp := range imports(t, pkg) {
@@ -58,6 +61,8 @@ func TestLayering_OneImporter(t *testing.T) {
 		"github.com/dgraph-io/badger/v4":     "vouch/subscriber/metadata",
 		"github.com/urfave/cli/v2":           "vouch/cmd/vouch",
 		"github.com/vbauerster/mpb/v8":       "vouch/cmd/vouch",
+		"github.com/nats-io/nats.go":         "vouch/subscriber/event/nats",
+		"github.com/rabbitmq/amqp091-go":     "vouch/subscriber/event/amqp",
 		"vouch/subscriber/metadata":          "vouch/subscriber",
 
 		"github.com/prometheus/client_golang/prometheus":            "vouch/subscriber/metrics",
