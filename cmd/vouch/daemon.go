@@ -61,7 +61,12 @@ func (s *session) daemon(c *cli.Context) error {
 		journal = newLogAt(s.err, s.format, slog.LevelInfo)
 	}
 	var first atomic.Pointer[subscriber.Config] // state_dir does not change while it runs
-	count := metrics.New(func() (*subscriber.Status, error) { return subscriber.ReadStatus(first.Load().StateDir) })
+	count := metrics.New(func() (*subscriber.Status, error) {
+		if c := first.Load(); c != nil {
+			return subscriber.ReadStatus(c.StateDir)
+		}
+		return nil, subscriber.ErrNoStatus
+	})
 	return subscriber.Daemon(c.Context, subscriber.DaemonOptions{
 		Options: s.options(),
 		Journal: journal,
