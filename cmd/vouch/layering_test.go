@@ -30,13 +30,11 @@ func TestLayering(t *testing.T) {
 
 		"vouch/subscriber/legacy": {"vouch", "os", "net/http", "database/"},
 
-		"vouch/subscriber": {"vouch/imagelist/publisher", "vouch/imagelist/listtest", "vouch/cache/cachetest", "github.com/urfave"},
-
-		"vouch/subscriber/metrics": {"vouch/cache", "vouch/imagelist", "vouch/subscriber/fetch", "vouch/subscriber/event", "vouch/subscriber/metadata", "os"},
-		"vouch/subscriber/page":    {"vouch/cache", "vouch/imagelist", "vouch/subscriber/fetch", "vouch/subscriber/metadata", "os", "os/exec", "text/template"},
-		"vouch/subscriber/event/nats":    {"vouch/cache", "vouch/imagelist", "vouch/subscriber/metadata", "vouch/subscriber/fetch", "net/http", "os"},
-		"vouch/subscriber/event/amqp":    {"vouch/cache", "vouch/imagelist", "vouch/subscriber/metadata", "vouch/subscriber/fetch", "net/http", "os"},
-		"vouch/subscriber":               {"vouch/imagelist/publisher", "vouch/imagelist/listtest", "vouch/cache/cachetest", "github.com/urfave"},
+		"vouch/subscriber/metrics":    {"vouch/cache", "vouch/imagelist", "vouch/subscriber/fetch", "vouch/subscriber/event", "vouch/subscriber/metadata", "os"},
+		"vouch/subscriber/page":       {"vouch/cache", "vouch/imagelist", "vouch/subscriber/fetch", "vouch/subscriber/metadata", "os", "os/exec", "text/template"},
+		"vouch/subscriber/event/nats": {"vouch/cache", "vouch/imagelist", "vouch/subscriber/metadata", "vouch/subscriber/fetch", "net/http", "os"},
+		"vouch/subscriber/event/amqp": {"vouch/cache", "vouch/imagelist", "vouch/subscriber/metadata", "vouch/subscriber/fetch", "net/http", "os"},
+		"vouch/subscriber":            {"vouch/imagelist/publisher", "vouch/imagelist/listtest", "vouch/cache/cachetest", "github.com/urfave"},
 	}
 	for pkg, bad := range forbidden {
 		for _, imp := range imports(t, pkg) {

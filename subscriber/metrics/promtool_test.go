@@ -64,6 +64,22 @@ func TestPromtool_Rules(t *testing.T) {
 	promtool(t, "", "test", "rules", rulesTestFile)
 }
 
+// The README's configuration is one.
+func TestPromtool_Readme(t *testing.T) {
+	const there = "/usr/local/share/vouch/prometheus/vouch.rules.yml"
+	_, rest, _ := strings.Cut(string(read(t, "../../README.md")), "```text\nscrape_configs:")
+	block, _, _ := strings.Cut(rest, "```")
+	here, err := filepath.Abs(rulesFile)
+	if err != nil || !strings.Contains(block, there) {
+		t.Fatalf("%v in %q", err, block)
+	}
+	file := filepath.Join(t.TempDir(), "prometheus.yml")
+	if err := os.WriteFile(file, []byte("scrape_configs:"+strings.Replace(block, there, here, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	promtool(t, "", "check", "config", file)
+}
+
 type rule struct {
 	Alert       string
 	Expr        string
