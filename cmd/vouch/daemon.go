@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -15,6 +17,7 @@ import (
 	"vouch/cache"
 	"vouch/subscriber"
 	"vouch/subscriber/metrics"
+	"vouch/subscriber/page"
 	"vouch/subscriber/serve"
 )
 
@@ -69,10 +72,11 @@ func (s *session) daemon(c *cli.Context) error {
 		journal = newLogAt(s.err, s.format, slog.LevelInfo)
 	}
 	var current atomic.Pointer[configuration]
-	count := metrics.New(func() (*subscriber.Status, error) { return subscriber.ReadStatus(current.Load().Site.StateDir) })
 	refresh, doubt := make(chan string, 64), make(chan cache.Digest, 64)
 	server := serve.New()
+	count := metrics.New(server.Status)
 	server.Log, server.Refresh, server.Doubt, server.Metrics = journal, refresh, doubt, count.Handler()
+	server.Page = page.Handler(func() (page.View, error) { return shown(server, current.Load()) })
 	closed := make(chan struct{})
 	stop := context.AfterFunc(c.Context, func() { server.Close(); close(closed) })
 	defer func() {
@@ -113,6 +117,20 @@ func (s *session) daemon(c *cli.Context) error {
 		Scrubbed: count.Scrubbed,
 		Notify:   notifySystemd,
 	})
+}
+
+// shown is what the page shows now.
+func shown(server *serve.Server, conf *configuration) (page.View, error) {
+	v := page.View{At: time.Now(), Version: version().Version, Alarm: conf.Site.Fetch.AlarmAfter}
+	var err error
+	if v.Status, err = server.Status(); err != nil {
+		return v, err
+	}
+	if v.Index, err = server.Index(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return v, err
+	}
+	v.Events, err = server.Newest()
+	return v, err
 }
 
 // passed writes the line of a pass that is worth one, and systemd's status.

@@ -95,7 +95,16 @@ func TestHTTP_Curl(t *testing.T) {
 	expect("200", url+"/v1/status")
 	expect("405", "-X", "DELETE", data)
 	expect("403", "-X", "POST", url+"/v1/subscriptions/main/refresh")
-	expect("404", url+"/")
+	if headers, body := expect("200", url+"/"); !strings.Contains(headers, "Content-Security-Policy: default-src 'none'") || !strings.Contains(body, "No problems") {
+		t.Errorf("the page: %s%s", headers, body)
+	}
+	if _, body := expect("200", url+"/metrics"); !strings.Contains(body, `vouch_subscription_state{state="ok",subscription="main"} 1`) {
+		t.Errorf("metrics: %s", body)
+	}
+	if _, body := expect("200", url+"/events"); !strings.Contains(body, "image.available") {
+		t.Errorf("the page of events: %s", body)
+	}
+	expect("404", url+"/nothing")
 	s.expect(0, []string{"block", "--image", "one", "--reason", "CVE-2026-1"})
 	if _, body := expect("410", data); !strings.Contains(body, `"reason":"blocked"`) || !strings.Contains(body, "CVE-2026-1") {
 		t.Errorf("gone: %s", body)

@@ -49,16 +49,16 @@ func readStatus(t *testing.T) *subscriber.Status {
 	return st
 }
 
-func page(st *subscriber.Status, verbose bool, colours painter) string {
+func shownText(st *subscriber.Status, verbose bool, colours painter) string {
 	var b bytes.Buffer
 	(&statusPage{st, noon, verbose, colours, &b}).write()
 	return b.String()
 }
 
 func TestStatusPage(t *testing.T) {
-	golden(t, "status.txt", page(readStatus(t), false, false))
-	golden(t, "status-verbose.txt", page(readStatus(t), true, false))
-	golden(t, "status-colour.txt", page(readStatus(t), false, true))
+	golden(t, "status.txt", shownText(readStatus(t), false, false))
+	golden(t, "status-verbose.txt", shownText(readStatus(t), true, false))
+	golden(t, "status-colour.txt", shownText(readStatus(t), false, true))
 }
 
 // A list of ten thousand broken images does not bury the rest of the page.
@@ -67,7 +67,7 @@ func TestStatusPage_IsBounded(t *testing.T) {
 	for range 1000 {
 		st.Images = append(st.Images, subscriber.ImageStatus{Identifier: "x", State: "failed"})
 	}
-	text := page(st, false, false)
+	text := shownText(st, false, false)
 	if n := strings.Count(text, "\n"); n > 40 || !strings.Contains(text, "and 980 more") {
 		t.Errorf("%d lines:\n%s", n, text)
 	}
@@ -106,7 +106,7 @@ func TestT45_HostileTextIsEscaped(t *testing.T) {
 		t.Errorf("nagios: %q", line)
 	}
 	for name, text := range map[string]string{
-		"status": page(st, true, false), "nagios": line, "vmcatcher": vmcatcher.String(), "json": doc.String(), "others": out.String(),
+		"status": shownText(st, true, false), "nagios": line, "vmcatcher": vmcatcher.String(), "json": doc.String(), "others": out.String(),
 	} {
 		if strings.ContainsAny(text, "\x1b\x07\u202e\u009b\u200b\x00") {
 			t.Errorf("%s: %q", name, text)
