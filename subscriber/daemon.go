@@ -16,6 +16,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"vouch/cache"
+	"vouch/subscriber/event"
 )
 
 // Timing of the daemon.
@@ -160,7 +161,7 @@ type daemon struct {
 
 	attempted map[string]time.Time // by the status
 	slots     map[string]time.Time // as the timetable said
-	owed      map[string]bool      // stopped before they were done: due now
+	owed      map[string]bool      // due now: stopped before they were done, or bytes are gone
 	asked     map[string]bool      // somebody said "look now"
 	doubted   map[string]bool      // could not be believed: due when trust changes
 
@@ -224,6 +225,11 @@ func (d *daemon) readStatus() {
 	d.snapshot, d.change, d.events = info, st.Next, time.Time{}
 	for _, s := range st.Subscriptions {
 		d.attempted[s.Name] = s.Attempted
+	}
+	for _, w := range st.Withdrawn { // corrupt, found by whoever does not download
+		if w.Type == string(event.ImageCorrupt) && w.At.After(d.attempted[w.Subscription]) {
+			d.owed[w.Subscription] = true
+		}
 	}
 	for _, h := range st.Handlers {
 		d.events = earlier(d.events, h.Next)

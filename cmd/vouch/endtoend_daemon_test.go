@@ -338,3 +338,29 @@ func hears(t *testing.T, socket *net.UnixConn, text string) {
 		}
 	}
 }
+
+// TestT28_DaemonRefetches: bytes that somebody changed in the cache leave, and
+// the right ones come back without waiting for the schedule.
+func TestT28_DaemonRefetches(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.publish(s.draft("1", picture{"one", "the right bytes", nil}))
+	d := s.daemon()
+	s.here("one", true, 30*time.Second)
+	for _, how := range []string{"cache check", "a pass"} {
+		path := s.path("cache", "endorsed", "one")
+		if err := os.Chmod(path, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("the wrong bytes"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if how == "cache check" {
+			s.expect(3, []string{"cache", "check"}, "1 corrupt")
+		} else {
+			d.Process.Signal(syscall.SIGHUP)
+		}
+		waitUntil(t, how+": the right bytes", 20*time.Second, func() bool { return s.endorsed("one") == "the right bytes" })
+	}
+	d.stop(syscall.SIGTERM, 0)
+}
