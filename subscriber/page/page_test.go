@@ -64,7 +64,7 @@ func TestPage_Front(t *testing.T) {
 		"endorser-012Images of community 12 expired list-expired 1.0.12 13 min ago 2 days ago over 2 of 3 1 pending",
 		"4 failed", "34 available", "1 withdrawn", "image.revoked Shipped disk 1 removed the image has a well-known password for root",
 		"This cache410 GiB", "Free300 GiB of 1.0 TiB", "Limit82 % of 500 GiB", "Not ours4.0 KiB: templates",
-		"opennebula To be told1, the oldest of 20 min ago Next tryin 4 min Given up1", "Authorities91")
+		"opennebula To be told1, the oldest of 20 min ago Next tryin 4 min Given up1", "Authorities91", "All hashed since5 days ago")
 }
 
 // The worst stand first, and then what ends first.
@@ -88,7 +88,7 @@ func TestPage_Details(t *testing.T) {
 	must(t, get(h, "/image?id="+v.Status.Withdrawn[0].Identifier), 200, "Shipped disk", "Left 2 h ago", "removed", "well-known password", "expired/4c1f6e4e",
 		"exit status 1: no route to host", "dead vouch event retry "+v.Status.State+"-3")
 	must(t, get(h, "/list?name=endorser-009"), 200, "rejected version-rollback", "What to do the server offers", "Failing since2026-11-24 06:00:00 UTC (30 h ago)", "2 of 3 images may be used, 1 pending.", "lists/63175437-7d59-4851-b333-000000000009.smime")
-	must(t, get(h, "/list?name=endorser-000"), 200, "list.accepted Images of community 0 1.0.0", "1 left")
+	must(t, get(h, "/list?name=endorser-000"), 200, "list.accepted Images of community 0 1.0.0", "1 left", "Revocation listof 2026-11-24 12:00:00 UTC (24 h ago), due 2026-12-01 12:00:00 UTC (in 6 days)")
 	for _, path := range []string{"/list?name=nobody", "/list", "/image?id=x", "/image", "/index.html", "/images/"} {
 		must(t, get(h, path), 404, "There is no such page", "What to do")
 	}
