@@ -33,7 +33,7 @@ func TestLayering(t *testing.T) {
 		"vouch/subscriber": {"vouch/imagelist/publisher", "vouch/imagelist/listtest", "vouch/cache/cachetest", "github.com/urfave"},
 
 		"vouch/subscriber/metrics": {"vouch/cache", "vouch/imagelist", "vouch/subscriber/fetch", "vouch/subscriber/event", "vouch/subscriber/metadata", "os"},
-		"vouch/subscriber/page":    {"vouch/cache", "vouch/imagelist", "vouch/subscriber/fetch", "vouch/subscriber/metadata", "os", "os/exec", "text/template"},
+		"vouch/subscriber/page":    {"vouch/cache", "vouch/imagelist", "vouch/subscriber/fetch", "vouch/subscriber/metadata", "os/exec", "text/template"},
 	}
 	for pkg, bad := range forbidden {
 		for _, imp := range imports(t, pkg) {
