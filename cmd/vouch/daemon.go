@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -76,7 +74,8 @@ func (s *session) daemon(c *cli.Context) error {
 	server := serve.New()
 	count := metrics.New(server.Status)
 	server.Log, server.Refresh, server.Doubt, server.Metrics = journal, refresh, doubt, count.Handler()
-	server.Page = page.Handler(func() (page.View, error) { return shown(server, current.Load()) })
+	var shown atomic.Pointer[page.Site]
+	server.Page = page.Handler(func() (page.View, error) { return shown.Load().Read() })
 	closed := make(chan struct{})
 	stop := context.AfterFunc(c.Context, func() { server.Close(); close(closed) })
 	defer func() {
@@ -101,7 +100,8 @@ func (s *session) daemon(c *cli.Context) error {
 			current.Store(conf)
 			return conf.Site, nil
 		},
-		Apply: func(*subscriber.Config) error {
+		Apply: func(site *subscriber.Config) error {
+			shown.Store(&page.Site{StateDir: site.StateDir, CacheDir: site.Cache.Dir, Version: version().Version, Alarm: site.Fetch.AlarmAfter})
 			if err := server.Configure(current.Load().HTTP); err != nil {
 				return &refusal{err.Error(), hint(err)}
 			}
@@ -117,20 +117,6 @@ func (s *session) daemon(c *cli.Context) error {
 		Scrubbed: count.Scrubbed,
 		Notify:   notifySystemd,
 	})
-}
-
-// shown is what the page shows now.
-func shown(server *serve.Server, conf *configuration) (page.View, error) {
-	v := page.View{At: time.Now(), Version: version().Version, Alarm: conf.Site.Fetch.AlarmAfter}
-	var err error
-	if v.Status, err = server.Status(); err != nil {
-		return v, err
-	}
-	if v.Index, err = server.Index(); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return v, err
-	}
-	v.Events, err = server.Newest()
-	return v, err
 }
 
 // passed writes the line of a pass that is worth one, and systemd's status.

@@ -1,35 +1,55 @@
 package event
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestNewest(t *testing.T) {
 	dir := t.TempDir()
-	if events, err := Newest(dir, 5); err != nil || len(events) != 0 {
-		t.Errorf("no log: %v, %v", events, err)
-	}
-	var log strings.Builder
-	for n := 1; n <= 3000; n++ {
-		fmt.Fprintf(&log, `{"id":"s-%d","type":"image.available","data":{"title":"%s"}}`+"\n", n, strings.Repeat("x", n%100))
-	}
-	log.WriteString(`{"id":"s-3001","ty`) // torn
-	if err := os.WriteFile(filepath.Join(dir, logName), []byte(log.String()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, n := range []int{0, 1, 7, 2999, 3000, 9999} {
-		events, err := Newest(dir, n)
-		if err != nil || len(events) != min(n, 3000) {
-			t.Fatalf("%d asked for: %d, %v", n, len(events), err)
-		}
-		for i, e := range events {
-			if want := fmt.Sprintf("s-%d", 3000-i); e.ID != want {
-				t.Fatalf("%d asked for: number %d is %s, want %s", n, i, e.ID, want)
+	lines := func(from, to int, more string) string {
+		var b strings.Builder
+		for n := from; n <= to; n++ {
+			raw, err := json.Marshal(Event{SpecVersion: "1.0", ID: fmt.Sprintf("s-%d", n), Type: ImageAvailable, Time: time.Unix(int64(n), 0).UTC(), Data: json.RawMessage(fmt.Sprintf("%q", more))})
+			if err != nil {
+				t.Fatal(err)
 			}
+			b.Write(append(raw, '\n'))
 		}
+		return b.String()
+	}
+	write := func(name, content string) {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(what string, n int, want string) {
+		t.Helper()
+		events, err := Newest(dir, n)
+		var ids []string
+		for _, e := range events {
+			ids = append(ids, strings.TrimPrefix(e.ID, "s-"))
+		}
+		if have := strings.Join(ids, " "); err != nil || have != want {
+			t.Errorf("%s: %q, %v, want %q", what, have, err, want)
+		}
+	}
+	check("no log", 3, "")
+	write("events.jsonl", lines(7, 9, "")+`{"id":"s-10","ty`)
+	check("torn end", 2, "9 8")
+	write("events-20260101T000000Z.jsonl", lines(1, 2, ""))
+	write("events-20260102T000000Z.jsonl", lines(3, 6, ""))
+	check("rotated", 5, "9 8 7 6 5")
+	check("all there are", 99, "9 8 7 6 5 4 3 2 1")
+	write("events.jsonl", lines(7, 20, strings.Repeat("x", 300<<10)))
+	check("long lines", 6, "20 19 18 17 16 15")
+	check("beyond the end that is read", 7, "20 19 18 17 16 15 6")
+	if events, err := Newest(filepath.Join(dir, "none"), 3); err != nil || events != nil {
+		t.Errorf("no directory: %v, %v", events, err)
 	}
 }

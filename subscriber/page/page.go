@@ -52,7 +52,7 @@ const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect
 //
 // read gives what is true at the time of a request. It is called once for each,
 // perhaps from several goroutines at once. subscriber.ErrNoStatus from it is as
-// a View without Status; any other error is shown, as 503.
+// a View without Status; any other error is shown, as 503. Site.Read is one.
 func Handler(read func() (View, error)) http.Handler {
 	mux := http.NewServeMux()
 	page := func(pattern, name string, build builder) {

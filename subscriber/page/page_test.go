@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -64,7 +66,7 @@ func TestPage_Front(t *testing.T) {
 		"endorser-012Images of community 12 expired list-expired 1.0.12 13 min ago 2 days ago over 2 of 3 1 pending",
 		"4 failed", "34 available", "1 withdrawn", "image.revoked Shipped disk 1 removed the image has a well-known password for root",
 		"This cache410 GiB", "Free300 GiB of 1.0 TiB", "Limit82 % of 500 GiB", "Not ours4.0 KiB: templates",
-		"opennebula To be told1, the oldest of 20 min ago Next tryin 4 min Given up1", "Authorities91")
+		"opennebula To be told1, the oldest of 20 min ago Next tryin 4 min Given up1", "Authorities91", "All hashed since5 days ago")
 }
 
 // The worst stand first, and then what ends first.
@@ -88,7 +90,7 @@ func TestPage_Details(t *testing.T) {
 	must(t, get(h, "/image?id="+v.Status.Withdrawn[0].Identifier), 200, "Shipped disk", "Left 2 h ago", "removed", "well-known password", "expired/4c1f6e4e",
 		"exit status 1: no route to host", "dead vouch event retry "+v.Status.State+"-3")
 	must(t, get(h, "/list?name=endorser-009"), 200, "rejected version-rollback", "What to do the server offers", "Failing since2026-11-24 06:00:00 UTC (30 h ago)", "2 of 3 images may be used, 1 pending.", "lists/63175437-7d59-4851-b333-000000000009.smime")
-	must(t, get(h, "/list?name=endorser-000"), 200, "list.accepted Images of community 0 1.0.0", "1 left")
+	must(t, get(h, "/list?name=endorser-000"), 200, "list.accepted Images of community 0 1.0.0", "1 left", "Revocation listof 2026-11-24 12:00:00 UTC (24 h ago), due 2026-12-01 12:00:00 UTC (in 6 days)")
 	for _, path := range []string{"/list?name=nobody", "/list", "/image?id=x", "/image", "/index.html", "/images/"} {
 		must(t, get(h, path), 404, "There is no such page", "What to do")
 	}
@@ -300,17 +302,30 @@ func TestPage_RealSite(t *testing.T) {
 	w := subscribertest.New(t)
 	w.Publish("1", subscribertest.Image{ID: "aaaa-1", Content: "one", Set: map[string]any{"dc:title": "<b>First</b>\u202e"}}, subscribertest.Image{ID: "bbbb-2", Content: "two"})
 	w.Sync()
-	h := Handler(func() (View, error) {
-		st, err := subscriber.ReadStatus(w.Config.StateDir)
-		if err != nil {
-			return View{}, err
-		}
-		x, err := subscriber.ReadIndex(w.Config.Cache.Dir)
-		return View{At: w.At, Alarm: w.Config.Fetch.AlarmAfter, Status: st, Index: x}, err
-	})
+	site := &Site{StateDir: w.Config.StateDir, CacheDir: w.Config.Cache.Dir, Version: "9"}
+	h := Handler(site.Read)
 	must(t, get(h, "/"), 200, "No problems", "2 of 2 images may be used, from 1 list.", "main", "ok")
 	must(t, get(h, "/image?id=aaaa-1"), 200, `<b>First</b>\u202e`, "endorsed/aaaa-1", "In the list of main", "hv:uri")
 	must(t, get(h, "/images?q=FIRST"), 200, "1–1 of 1 found among 2")
+	must(t, get(h, "/events"), 200, "sync.finished", `image.available <b>First</b>\u202e`, "list.accepted")
+	before, _ := site.Read()
+	if again, _ := site.Read(); again.Status != before.Status || again.Index != before.Index {
+		t.Error("files that nobody replaced are read again")
+	}
+	w.Publish("2", subscribertest.Image{ID: "bbbb-2", Content: "two"})
+	w.Sync()
+	must(t, get(h, "/"), 200, "1 of 1 image may be used", "image.revoked")
+	must(t, get(h, "/image?id=aaaa-1"), 200, "Left", "removed")
+	site.drop()
+	must(t, get(h, "/"), 200, "1 of 1 image may be used", "image.revoked")
+	if err := os.Remove(filepath.Join(w.Config.StateDir, "status.json")); err != nil {
+		t.Fatal(err)
+	}
+	must(t, get(h, "/"), 200, "Nothing has run yet")
+	if err := os.WriteFile(filepath.Join(w.Config.StateDir, "status.json"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	must(t, get(h, "/"), 503, "The state cannot be read", "status: ")
 }
 
 // The biggest site that we promise something for.

@@ -28,7 +28,7 @@ func site(lists, images int) View {
 	for l := range lists {
 		s := subscriber.SubscriptionStatus{Name: fmt.Sprintf("endorser-%03d", l), URL: fmt.Sprintf("https://lists.example.org/%03d/image.list", l), List: fmt.Sprintf("63175437-7d59-4851-b333-%012d", l),
 			Title: fmt.Sprintf("Images of community %d", l), Version: fmt.Sprintf("1.0.%d", l), State: states[l%len(states)], Created: noon.Add(-9 * day), Expires: noon.Add(time.Duration(3+l%25) * day),
-			Verified: noon.Add(-time.Duration(1+l%300) * time.Minute), Attempted: noon.Add(-time.Minute), EndorserDN: "/DC=org/DC=example/OU=people/CN=Alice Endorser", EndorserCA: "/DC=org/DC=example/CN=Example CA", Images: images, Available: images}
+			Verified: noon.Add(-time.Duration(1+l%300) * time.Minute), Attempted: noon.Add(-time.Minute), EndorserDN: "/DC=org/DC=example/OU=people/CN=Alice Endorser", EndorserCA: "/DC=org/DC=example/CN=Example CA", CRLMade: noon.Add(-day), CRLDue: noon.Add(6 * day), Images: images, Available: images}
 		if s.State != "ok" {
 			s.Reason, s.FailingSince = reasons[s.State], noon.Add(-30*time.Hour)
 			s.Detail = map[string]string{"unreachable": "Get: dial tcp 192.0.2.7:443: connection refused", "rejected": "version 1.0.3 is older than 1.0.9, which was accepted before", "stale": "the CRL of /DC=org/CN=Example CA was due 2 days ago"}[s.State]
@@ -66,7 +66,7 @@ func site(lists, images int) View {
 		{Event: st.State + "-3", Type: "image.available", Subject: st.Withdrawn[0].Identifier, Handler: "opennebula", Time: noon.Add(-9 * day), Attempts: 60, Dead: true, Error: "timeout"}}
 	st.Problems = append(st.Problems, subscriber.Problem{Severity: "critical", Subject: "handler opennebula", Code: "dead-letter", Detail: "1 events were given up", Hint: "vouch event ls --dead shows them; mend the handler, then: vouch event retry"})
 	st.Trust = subscriber.TrustStatus{Path: "/etc/grid-security/certificates", Anchors: 91, CRLs: 90}
-	st.Cache = subscriber.CacheStatus{Path: "/var/cache/vouch", MaxSize: 500 << 30, Free: 300 << 30, Total: 1 << 40, Foreign: []string{"templates"},
+	st.Cache = subscriber.CacheStatus{Path: "/var/cache/vouch", MaxSize: 500 << 30, Free: 300 << 30, Total: 1 << 40, Foreign: []string{"templates"}, Checked: noon.Add(-5 * day),
 		Usage: cache.Usage{Blobs: cache.Tally{Count: n, Bytes: 410 << 30}, Expired: cache.Tally{Count: 1, Bytes: 3 << 20}, Foreign: cache.Tally{Count: 1, Bytes: 4096}}}
 	return View{At: noon, Version: "1.2.3", Alarm: day, Status: st, Index: x, Events: happened(st)}
 }

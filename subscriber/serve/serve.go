@@ -100,15 +100,15 @@ type Server struct {
 	door   *listener
 	served sync.WaitGroup
 
-	conf      atomic.Pointer[Config]
-	view      views
-	snapshots snapshots
-	judge     judge
-	limits    limits
-	streams   streams
-	begun     time.Time
-	pace      time.Duration // for each piece of an answer
-	next      atomic.Int64  // when the next pass is due, in seconds since the epoch; 0 for never
+	conf    atomic.Pointer[Config]
+	view    views
+	kept    kept
+	judge   judge
+	limits  limits
+	streams streams
+	begun   time.Time
+	pace    time.Duration // for each piece of an answer
+	next    atomic.Int64  // when the next pass is due, in seconds since the epoch; 0 for never
 }
 
 // New makes a server that does not listen yet.
