@@ -164,6 +164,12 @@ func TestT15_ConfigMistakes(t *testing.T) {
 		{"network", "fetch: {allow_networks: [10.0.0.1/8]}\n", ":1:26: not a network: \"10.0.0.1/8\""},
 		{"group", "cache: {group: no-such-group-here}\n", ":1:16: no group \"no-such-group-here\" on this machine"},
 		{"listen", "http: {listen: here}\n", ":1:16: not an address: \"here\""},
+		{"certificate alone", "http: {certificate_file: /a}\n", ":1:8: only one of certificate_file and key_file; TLS needs both"},
+		{"clients without TLS", "http: {clients: require}\n", ":1:8: clients: require without TLS; name a certificate_file"},
+		{"clients", "http: {clients: optional}\n", ":1:17: unknown value \"optional\"; one of none, require"},
+		{"names of nobody", "http: {client_dns: [/CN=a]}\n", ":1:8: client_dns: nobody is asked for a certificate; clients: require"},
+		{"name in RFC 2253", "http: {certificate_file: /a, key_file: /b, clients: require, client_dns: ['CN=a']}\n", ":1:75: not a distinguished name: \"CN=a\""},
+		{"token in the file", "http: {token: secret}\n", ":1:8: unknown key \"token\"; did you mean token_file?"},
 		{"proxy with secret", "fetch: {proxy: 'http://u:p@h/'}\n", ":1:16: user information in a URL; "},
 
 		{"schedule", "schedule: whenever\n", ":1:11: not a schedule: \"whenever\""},

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
@@ -110,4 +111,223 @@ func TestHTTP_Curl(t *testing.T) {
 		t.Errorf("gone: %s", body)
 	}
 	d.stop(syscall.SIGTERM, 0)
+}
+
+// secret writes a file for the service alone.
+func (s *site) secret(name, text string) string {
+	s.T.Helper()
+	if err := os.WriteFile(s.path(name), []byte(text), 0o600); err != nil {
+		s.T.Fatal(err)
+	}
+	return s.path(name)
+}
+
+const httpToken = "canary-0123456789abcdef"
+
+// TestHTTP_Notify: an endorser removes an image and tells the site, which looks
+// at once: the image is gone and the handler has been told within seconds.
+func TestHTTP_Notify(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.conf["http"] = object{"listen": "127.0.0.1:0", "token_file": s.secret("tokens", "alice "+httpToken+"\n")}
+	told := s.path("told")
+	s.handler("middleware", "echo \"$VOUCH_EVENT_TYPE\" >>"+told+"\n", object{"events": []string{"image.revoked"}})
+	e := endorserIn(t, s.World)
+	list := e.path("image.list")
+	s.pub.hook("/list", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, list) })
+	e.must("init", "--uri", s.pub.URL+"/list", "--title", "T", "--cert", e.path("cert.pem"))
+	for _, id := range []string{"one", "two"} {
+		e.write(id, []byte(id+"'s bytes"))
+		e.must("add", e.path(id), "--identifier", id, "--uri", s.pub.put("/images/"+id, []byte(id+"'s bytes")), "--title", id, "--no-sbom", "test")
+	}
+	key := []string{"--cert", e.path("cert.pem"), "--key", e.path("key.pem"), "--no-fetch-back"}
+	e.must(append([]string{"publish", list}, key...)...)
+	d := s.daemon()
+	s.here("one", true, 30*time.Second)
+	s.here("two", true, 30*time.Second)
+
+	refresh := d.url() + "/v1/subscriptions/main/refresh"
+	e.write("token", []byte(httpToken))
+	e.write("wrong", []byte("another-0123456789abcdef"))
+	notify := func(url, token string) []string {
+		return append(key, "--notify", url, "--notify-token-file", e.path(token))
+	}
+	if out := e.fails(2, append([]string{"publish"}, notify("http://192.0.2.1/v1/subscriptions/main/refresh", "token")...)...); !strings.Contains(out, "credentials over http") {
+		t.Error(out)
+	}
+	if out := e.fails(3, append([]string{"publish"}, notify(refresh, "wrong")...)...); !strings.Contains(out, "could not be told") || !strings.Contains(out, "answers 401, it wants a token") {
+		t.Error(out)
+	}
+	begun := time.Now()
+	e.must(append([]string{"remove", "one", "--reason", "leak", "--publish", list}, notify(refresh, "token")...)...)
+	published := time.Since(begun)
+	s.here("one", false, 30*time.Second)
+	withdrawn := time.Since(begun)
+	waitUntil(t, "the handler", 30*time.Second, func() bool { raw, _ := os.ReadFile(told); return string(raw) == "image.revoked\n" })
+	t.Logf("published and notified %v, withdrawn %v, handler told %v after the command began", published, withdrawn, time.Since(begun))
+	if late := time.Since(begun); late > 15*time.Second {
+		t.Errorf("%v from removal to handler", late)
+	}
+	if code, _, body := s.curl(d.url() + "/v1/images/one/data"); code != "410" || !strings.Contains(body, "removed") {
+		t.Errorf("%s %s", code, body)
+	}
+	if s.endorsed("two") == "" {
+		t.Error("the other image went as well")
+	}
+	if strings.Contains(d.log.String(), "canary") {
+		t.Error("the log shows the token")
+	}
+	d.stop(syscall.SIGTERM, 0)
+}
+
+// TestHTTP_TLS: certificates by openssl, asked with curl; clients with and
+// without one, and one that is revoked; what is wrong at start and at SIGHUP.
+func TestHTTP_TLS(t *testing.T) {
+	t.Parallel()
+	requireTool(t, "openssl")
+	s := newSite(t)
+	s.publish(s.draft("1", picture{"one", "first", nil}))
+	openssl := func(args ...string) {
+		t.Helper()
+		cmd := exec.Command("openssl", args...)
+		cmd.Dir = s.dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("openssl %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+	ca, caKey := s.CA.WritePEM(s.dir, "ca")
+	issue := func(name, subject, extension string) (cert, key string) {
+		t.Helper()
+		if err := os.WriteFile(s.path(name+".ext"), []byte("basicConstraints=CA:FALSE\nkeyUsage=digitalSignature\n"+extension), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		openssl("req", "-newkey", "rsa:2048", "-nodes", "-keyout", name+".key", "-out", name+".csr", "-subj", subject)
+		openssl("x509", "-req", "-in", name+".csr", "-CA", ca, "-CAkey", caKey, "-days", "30", "-out", name+".pem", "-extfile", name+".ext")
+		os.Chmod(s.path(name+".key"), 0o600)
+		return s.path(name + ".pem"), s.path(name + ".key")
+	}
+	cert, key := issue("host", "/DC=org/DC=example/CN=host", "subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth")
+	mine, mineKey := issue("node", "/DC=org/DC=example/CN=node", "extendedKeyUsage=clientAuth")
+	carol, carolKey := s.Carol.WritePEM(s.dir, "carol")
+	conf := object{"listen": "127.0.0.1:0", "certificate_file": cert, "key_file": key, "clients": "require"}
+	s.conf["http"] = conf
+
+	os.Chmod(key, 0o644)
+	s.expect(2, []string{"daemon"}, "key_file: .*host.key: others can read it", "hint: chmod 600")
+	os.Chmod(key, 0o600)
+	conf["certificate_file"] = s.path("none.pem")
+	s.expect(2, []string{"daemon"}, "certificate_file: open .*none.pem: no such file", "hint: ")
+	conf["certificate_file"] = cert
+	d := s.daemon()
+	s.here("one", true, 30*time.Second)
+	url := d.url()
+	expect := func(want string, args ...string) {
+		t.Helper()
+		if code, _, body := s.curl(append(args, "--cacert", ca, url+"/v1/images/one/data")...); code != want || want == "200" && body != "first" {
+			t.Errorf("%q: %s %q, want %s", args, code, body, want)
+		}
+	}
+	expect("200", "--cert", mine, "--key", mineKey)
+	expect("000")
+	expect("000", "--cert", carol, "--key", carolKey)
+	expect("000", "--cert", mine, "--key", mineKey, "--tls-max", "1.1")
+	d.says("client refused", 5*time.Second)
+
+	conf["listen"] = "192.0.2.1:1" // not ours: everything stays as it was
+	s.writeConfig()
+	d.Process.Signal(syscall.SIGHUP)
+	d.says("configuration not reloaded, the old one stays", 10*time.Second)
+	expect("200", "--cert", mine, "--key", mineKey)
+	conf["listen"], conf["clients"] = "localhost:0", "none"
+	s.writeConfig()
+	d.Process.Signal(syscall.SIGHUP)
+	waitUntil(t, "another address", 10*time.Second, func() bool { return d.url() != url })
+	url = d.url()
+	expect("200")
+	taken := strings.TrimPrefix(url, "https://")
+	d2 := newSite(t)
+	d2.conf["http"] = object{"listen": taken}
+	d2.expect(2, []string{"daemon"}, "http: listen "+taken+": the address is in use", "hint: .*ss -ltnp")
+	d.stop(syscall.SIGTERM, 0)
+}
+
+// TestHTTP_EventsOverRestart: a client that comes back with the last id it had
+// misses nothing of what happened while the daemon was away.
+func TestHTTP_EventsOverRestart(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.publish(s.draft("1", picture{"one", "first", nil}))
+	var ids []string
+	for _, kill := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL, syscall.SIGTERM} {
+		d := s.daemon()
+		s.here("one", true, 30*time.Second)
+		waitUntil(t, "a pass", 20*time.Second, func() bool { code, _, _ := s.curl(d.url() + "/readyz"); return code == "200" })
+		args := []string{"-N", "--max-time", "3"}
+		path := "/v1/events?since=2020-01-01T00:00:00Z"
+		if len(ids) > 0 {
+			path, args = "/v1/events", append(args, "-H", "Last-Event-ID: "+ids[len(ids)-1])
+		}
+		_, headers, body := s.curl(append(args, d.url()+path)...)
+		if !strings.Contains(headers, "text/event-stream") {
+			t.Fatalf("%s", headers)
+		}
+		for _, m := range regexp.MustCompile(`(?m)^id: (.*)$`).FindAllStringSubmatch(body, -1) {
+			ids = append(ids, m[1])
+		}
+		d.stop(kill, map[syscall.Signal]int{syscall.SIGTERM: 0, syscall.SIGKILL: -1}[kill])
+		s.expect(0, []string{"sync"}) // happens while nobody listens
+	}
+	for i, e := range s.events() {
+		if i >= len(ids) {
+			break // after the last stream
+		}
+		if e.ID != ids[i] {
+			t.Fatalf("event %d: %s, heard %s", i, e.ID, ids[i])
+		}
+	}
+	if len(ids) < 5 {
+		t.Errorf("only %d events", len(ids))
+	}
+}
+
+// TestHTTP_Sendfile: an image goes from the page cache to the socket without
+// coming through the daemon.
+func TestHTTP_Sendfile(t *testing.T) {
+	t.Parallel()
+	strace := requireTool(t, "strace")
+	s := newSite(t)
+	content := strings.Repeat("an image, byte for byte. ", 400000)
+	s.publish(s.draft("1", picture{"one", content, nil}))
+	d := s.daemon()
+	s.here("one", true, 30*time.Second)
+	data := d.url() + "/v1/images/one/data"
+	for _, first := range []bool{true, false} { // hashed beside, and known
+		trace := exec.Command(strace, "-f", "-qq", "-e", "trace=sendfile,write,read", "-o", s.path("trace"), "-p", fmt.Sprint(d.Process.Pid))
+		if err := trace.Start(); err != nil {
+			t.Fatal(err)
+		}
+		waitUntil(t, "strace", 10*time.Second, func() bool {
+			raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.Process.Pid))
+			return strings.Contains(string(raw), fmt.Sprintf("TracerPid:\t%d", trace.Process.Pid))
+		})
+		if code, _, body := s.curl(data); code != "200" || body != content {
+			t.Errorf("%s, %d bytes", code, len(body))
+		}
+		trace.Process.Signal(syscall.SIGINT)
+		trace.Wait()
+		raw, err := os.ReadFile(s.path("trace"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sent, calls := 0, 0
+		for _, m := range regexp.MustCompile(`sendfile.*= (\d+)\n`).FindAllStringSubmatch(string(raw), -1) {
+			n := 0
+			fmt.Sscan(m[1], &n)
+			sent, calls = sent+n, calls+1
+		}
+		if sent < len(content)-1024 {
+			t.Errorf("first %v: sendfile has sent %d of %d bytes\n%.2000s", first, sent, len(content), raw)
+		}
+		t.Logf("first %v: %d bytes in %d calls of sendfile", first, sent, calls)
+	}
 }

@@ -21,7 +21,13 @@ type endorser struct {
 
 func newEndorser(t *testing.T) *endorser {
 	t.Helper()
-	e := &endorser{listtest.New(t), t.TempDir()}
+	return endorserIn(t, listtest.New(t))
+}
+
+// endorserIn is the endorser of a world, Alice.
+func endorserIn(t *testing.T, w *listtest.World) *endorser {
+	t.Helper()
+	e := &endorser{w, t.TempDir()}
 	key, err := x509.MarshalPKCS8PrivateKey(e.Alice.Key)
 	if err != nil {
 		t.Fatal(err)

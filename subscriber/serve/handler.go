@@ -82,7 +82,7 @@ func (s *Server) admit(r *http.Request) *problem {
 		return refuse(http.StatusBadRequest, "request", "This is no proxy", "", "")
 	}
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	if !ok || !loopback(local) {
+	if !ok || !loopback(local.String()) {
 		return nil
 	}
 	host := r.Host

@@ -65,12 +65,8 @@ func (c *conn) Close() error {
 	return c.TCPConn.Close()
 }
 
-// loopback says whether an address is of this machine alone.
-func loopback(a net.Addr) bool {
-	tcp, ok := a.(*net.TCPAddr)
-	if !ok {
-		return false
-	}
-	ip, ok := netip.AddrFromSlice(tcp.IP)
-	return ok && ip.Unmap().IsLoopback()
+// loopback says whether an address with a port is of this machine alone.
+func loopback(address string) bool {
+	a, err := netip.ParseAddrPort(address)
+	return err == nil && a.Addr().Unmap().IsLoopback()
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/subtle"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -102,8 +101,7 @@ func (s *Server) authorise(c *Config, r *http.Request) *problem {
 	if c.TokenFile == "" {
 		return refuse(403, "read-only", "This site is read-only", "http.token_file in its configuration names who may ask", "")
 	}
-	remote, _ := net.ResolveTCPAddr("tcp", r.RemoteAddr) // an address, never a name
-	if r.TLS == nil && !loopback(remote) {
+	if r.TLS == nil && !loopback(r.RemoteAddr) {
 		return refuse(403, "insecure", "Tokens are not taken over plain HTTP", "use https, and another token: this one was sent for all to read", "")
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")

@@ -119,13 +119,14 @@ func New() *Server {
 	s.tls.server = s
 	s.streams.seek = make(chan struct{}, seeking)
 	s.http = &http.Server{
-		Handler:           s.handler(),
-		ReadHeaderTimeout: headerTime,
-		WriteTimeout:      writeTime,
-		IdleTimeout:       idleTime,
-		MaxHeaderBytes:    maxHeader - 4096, // the library adds as much
-		Protocols:         new(http.Protocols),
-		ErrorLog:          slog.NewLogLogger(quiet{s}, slog.LevelDebug),
+		Handler:                      s.handler(),
+		ReadHeaderTimeout:            headerTime,
+		WriteTimeout:                 writeTime,
+		IdleTimeout:                  idleTime,
+		DisableGeneralOptionsHandler: true,
+		MaxHeaderBytes:               maxHeader - 4096, // the library adds as much
+		Protocols:                    new(http.Protocols),
+		ErrorLog:                     slog.NewLogLogger(quiet{s}, slog.LevelDebug),
 	}
 	s.http.Protocols.SetHTTP1(true)
 	return s

@@ -3,10 +3,8 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -19,12 +17,15 @@ func (b *bench) idle() error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(b.ctx, b.vouch, "daemon")
-	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "VOUCH_CONFIG=" + s.config}
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = 20 * time.Second
-	forget()
-	if err := cmd.Start(); err != nil {
+	address, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	if err := appendTo(s.config, "http: {listen: \""+address+"\"}\n"); err != nil {
+		return err
+	}
+	cmd, err := s.daemon()
+	if err != nil {
 		return err
 	}
 	defer func() { cmd.Cancel(); cmd.Wait() }()

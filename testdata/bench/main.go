@@ -63,6 +63,7 @@ var numbers = []struct {
 	{"read", []string{"nginx"}, (*bench).read},
 	{"limits", []string{"nginx"}, (*bench).limits},
 	{"idle", []string{"nginx"}, (*bench).idle},
+	{"serve", []string{"nginx", "curl"}, (*bench).served},
 }
 
 var packages = map[string]string{"nginx": "nginx-light", "curl": "curl", "openssl": "openssl", "sha512sum": "coreutils"}
