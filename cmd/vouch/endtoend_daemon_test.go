@@ -364,3 +364,18 @@ func TestT28_DaemonRefetches(t *testing.T) {
 	}
 	d.stop(syscall.SIGTERM, 0)
 }
+
+// TestDaemon_Crash: what systemd's watchdog sends ends the daemon by that
+// signal, after it wrote where it hung. An exit status of 2 would be that of a
+// wrong configuration, with which the unit is not started again.
+func TestDaemon_Crash(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	d := s.daemon()
+	waitUntil(t, "a first pass", 30*time.Second, func() bool { _, err := os.Stat(s.path("state", "status.json")); return err == nil })
+	d.stop(syscall.SIGABRT, -1)
+	if ws := d.ProcessState.Sys().(syscall.WaitStatus); ws.Signal() != syscall.SIGABRT {
+		t.Errorf("ended by %v", ws.Signal())
+	}
+	d.says("goroutine 1", time.Second)
+}

@@ -26,6 +26,10 @@ import (
 
 func main() {
 	debug.SetMemoryLimit(memoryLimit)
+	// A bug, or systemd's watchdog, ends vouch by a signal. Without this Go
+	// exits 2, which is the status of a wrong configuration: nobody would start
+	// the daemon again.
+	debug.SetTraceback("crash")
 	os.Exit(run(os.Args, os.Stdin, os.Stdout, os.Stderr))
 }
 
