@@ -337,6 +337,8 @@ type makeSender func(*subscriber.Config) event.Sender
 
 // senderKinds are the kinds of handler that are no programs, by their keys.
 var senderKinds = map[string]func(node) makeSender{
+	"amqp":    readAMQP,
+	"nats":    readNATS,
 	"webhook": readWebhook,
 }
 

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"vouch/cache"
 	"vouch/imagelist"
 	"vouch/subscriber"
+	"vouch/subscriber/event"
 )
 
 // writeConfig writes files into a directory and returns the path of vouch.yaml.
@@ -79,7 +81,7 @@ func TestConfig_SampleExamplesAreValid(t *testing.T) {
 	}
 	yaml := strings.NewReplacer("5f3dc9…", digest, "8a77f2…", digest).Replace(strings.Join(text, ""))
 	c := load(t, map[string]string{"vouch.yaml": yaml})
-	if len(c.Site.Subscriptions) != 1 || len(c.Site.Handlers) != 1 {
+	if len(c.Site.Subscriptions) != 1 || len(c.Site.Handlers) != 3 || slices.ContainsFunc(c.Site.Handlers[1:], func(h event.Handler) bool { return h.Sender == nil }) {
 		t.Fatalf("have %d subscriptions and %d handlers", len(c.Site.Subscriptions), len(c.Site.Handlers))
 	}
 	if s := c.Site.Subscriptions[0]; s.Endorsers[0].Pin != digest || len(s.Include) != 2 || s.Schedule != "@every 1h" {
@@ -207,6 +209,16 @@ func TestT15_ConfigMistakes(t *testing.T) {
 		{"webhook that nobody signs", handler("  webhook: {url: 'https://h/'}\n"), ":3:13: missing key secret_file; "},
 		{"webhook in two minds", handler("  webhook: {url: 'https://h/', secret_file: /x, unsigned: true}\n"), ":3:13: both secret_file and unsigned"},
 		{"secret in webhook URL", handler("  webhook: {url: 'https://u:p@h/', unsigned: true}\n"), ":3:18: user information in a URL"},
+		{"nats and amqp", handler("  nats: {url: 'tls://h'}\n  amqp: {url: 'amqps://h'}\n"), ":2:3: both amqp and nats; a handler is of one kind"},
+		{"nats with env", handler("  nats: {url: 'tls://h'}\n  env: {A: b}\n"), ":2:3: env with nats; it is for programs"},
+		{"nats without url", handler("  nats: {subject: a}\n"), ":3:10: missing key url"},
+		{"secret in nats URL", handler("  nats: {url: 'tls://u:p@h'}\n"), ":3:10: user information in a URL; put the user name into a file"},
+		{"nats in clear", handler("  nats: {url: 'nats://h.example.org', token_file: /x}\n"), ":3:10: credentials over an unencrypted connection; use TLS"},
+		{"nats subject", handler("  nats: {url: 'tls://h', subject: 'a.>'}\n"), ":3:10: not a subject: \"a.>\""},
+		{"half a nats login", handler("  nats: {url: 'tls://h', username_file: /x}\n"), ":3:10: only one of username_file and password_file; give both"},
+		{"secret in amqp URL", handler("  amqp: {url: 'amqps://u:p@h/v'}\n"), ":3:10: user information in a URL"},
+		{"amqp by another name", handler("  amqp: {url: 'https://h/'}\n"), ":3:10: url is neither amqps:// nor amqp://"},
+		{"amqp with a token", handler("  amqp: {url: 'amqps://h/', token_file: /x}\n"), ":3:29: unknown key"},
 		{"relative exec", handler("  exec: [x, y]\n"), ":3:10: not an absolute path: \"x\"; no shell looks for it"},
 		{"number argument", handler("  exec: [/x, 5]\n"), ":3:14: want text, have a number"},
 		{"event type", handler("  exec: [/x]\n  events: [image.avialable]\n"), ":4:12: no event type is like \"image.avialable\""},

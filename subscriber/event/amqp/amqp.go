@@ -45,7 +45,7 @@ type Sender struct {
 }
 
 // New judges the configuration. It does not connect, and reads no file. Its
-// errors have a hint.
+// errors are *broker.Refusal.
 func New(c Config) (*Sender, error) {
 	if c.Exchange == "" {
 		c.Exchange = DefaultExchange

@@ -46,6 +46,7 @@ func TestRabbitMQ(t *testing.T) {
 	cert, key := brokertest.Certificate(t)
 	s := &site{Rabbit: brokertest.RabbitMQ(t, password, cert, key), cert: cert}
 	s.T = t
+	s.Start()
 	s.administer()
 	s.exchange("vouch")
 	s.exchange("other")

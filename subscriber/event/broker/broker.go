@@ -26,13 +26,10 @@ type Trouble struct {
 
 func (t *Trouble) Error() string {
 	if t.Err == nil {
-		return t.What
+		return joined(t.What, t.Fix)
 	}
-	return t.What + ": " + t.Err.Error()
+	return joined(t.What+": "+t.Err.Error(), t.Fix)
 }
-
-// Hint says what to do.
-func (t *Trouble) Hint() string { return t.Fix }
 
 // Unwrap is what it matches.
 func (t *Trouble) Unwrap() []error {
@@ -44,12 +41,20 @@ func (t *Trouble) Unwrap() []error {
 
 // Refusal is an error about one event, or about how its type is set up at the
 // broker: others may pass.
-type Refusal struct{ What, Fix string }
+type Refusal struct {
+	What string
+	Fix  string // what a person can do; may be empty
+}
 
-func (r *Refusal) Error() string { return r.What }
+func (r *Refusal) Error() string { return joined(r.What, r.Fix) }
 
-// Hint says what to do.
-func (r *Refusal) Hint() string { return r.Fix }
+// joined is one line, because what is kept of a failed delivery is its text.
+func joined(what, fix string) string {
+	if fix == "" {
+		return what
+	}
+	return what + "; " + fix
+}
 
 // Scheme names a protocol's two kinds of URL and the ports they mean.
 type Scheme struct {
@@ -65,8 +70,8 @@ type Address struct {
 	Secure bool
 }
 
-// Parse reads a broker's URL. Its errors have a hint and never quote the URL,
-// which may hold a secret.
+// Parse reads a broker's URL. Its errors are *Refusal and never quote the
+// URL, which may hold a secret.
 func (s Scheme) Parse(raw string) (Address, error) {
 	u, err := url.Parse(raw)
 	switch {
@@ -112,7 +117,7 @@ type Login struct {
 	CredentialsFile            string
 }
 
-// Check refuses what cannot be meant: files that do not fit together, or
+// Check is a *Refusal of what cannot be meant: files that do not fit together, or
 // secrets on their way over an open network. caFile is that of Connect.
 func (l Login) Check(a Address, caFile string) error {
 	kinds := 0

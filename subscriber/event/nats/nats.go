@@ -46,7 +46,7 @@ type Sender struct {
 var subjectForm = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
 
 // New judges the configuration. It does not connect, and reads no file. Its
-// errors have a hint.
+// errors are *broker.Refusal.
 func New(c Config) (*Sender, error) {
 	if c.Subject == "" {
 		c.Subject = DefaultSubject

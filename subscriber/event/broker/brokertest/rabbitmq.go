@@ -32,8 +32,8 @@ func (r *Rabbit) Ctl(args ...string) {
 	}
 }
 
-// RabbitMQ starts one, which takes seconds. With a certificate and key it
-// speaks TLS too.
+// RabbitMQ makes one ready for Start, which takes seconds. With a certificate
+// and key it speaks TLS too.
 func RabbitMQ(t testing.TB, password, cert, key string) *Rabbit {
 	t.Helper()
 	// Not the one in the path, which wants to be root or the user rabbitmq.
@@ -70,7 +70,6 @@ func RabbitMQ(t testing.TB, password, cert, key string) *Rabbit {
 	// Under systemd the launcher becomes the server.
 	r.env = append(r.env, "RUNNING_UNDER_SYSTEMD=1", "ERL_EPMD_ADDRESS=127.0.0.1", "ERL_EPMD_PORT="+mapperPort)
 	r.argv = launcher[:1]
-	r.Start()
 	return r
 }
 
