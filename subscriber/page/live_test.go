@@ -148,8 +148,9 @@ func testLive(t *testing.T, b *browser) {
 		st := *v.Status
 		st.Problems, v.Status = st.Problems[:1], &st
 	})
-	for range 20 { // as fast as they come
+	for range 20 { // faster than anybody reads
 		s.events <- "image.available"
+		time.Sleep(40 * time.Millisecond)
 	}
 	b.until(`document.querySelector("h1").textContent === "1 warning"`)
 	if have := b.text(focused); have != "/list?name=endorser-004" {
