@@ -128,8 +128,11 @@ func (s *Server) message(w http.ResponseWriter, r *http.Request) *problem {
 	if p != nil {
 		return p
 	}
+	if !cache.Name(l.id) {
+		return refuse(404, "unknown-list", "There is no such list", "/v1/lists lists them", "") // in no index of ours
+	}
 	f, info, err := open(s.conf.Load().CacheDir, "lists/"+l.id+".smime")
-	if err != nil || !cache.Name(l.id) {
+	if err != nil {
 		s.Log.Error("HTTP interface: message not read", "list", l.id, "error", err)
 		return refuse(503, "no-message", "The message cannot be read now", "the next pass writes it again", "")
 	}

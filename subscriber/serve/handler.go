@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 )
@@ -85,17 +86,24 @@ func (s *Server) admit(r *http.Request) *problem {
 	if !ok || !loopback(local.String()) {
 		return nil
 	}
-	host := r.Host
+	if s.ours(r.Host) {
+		return nil
+	}
+	return refuse(http.StatusMisdirectedRequest, "host", "The request is for another host", "ask for 127.0.0.1 or localhost; a proxy in front of vouch sends that as Host", "Host: %.100q", r.Host)
+}
+
+// ours says whether a Host names this machine: an attacker's page has a name
+// that its own DNS answers for.
+func (s *Server) ours(host string) bool {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
 	host = strings.ToLower(strings.Trim(host, "[]"))
-	asked, _, _ := net.SplitHostPort(s.conf.Load().Listen)
 	ip := net.ParseIP(host)
-	if host == "localhost" || ip != nil && ip.IsLoopback() || asked != "" && host == strings.ToLower(asked) || s.tls.named(host) {
-		return nil
-	}
-	return refuse(http.StatusMisdirectedRequest, "host", "The request is for another host", "ask for 127.0.0.1 or localhost; a proxy in front of vouch sends that as Host", "Host: %.100q", r.Host)
+	asked, _, _ := net.SplitHostPort(s.conf.Load().Listen)
+	machine, _ := os.Hostname()
+	return host == "localhost" || ip != nil && ip.IsLoopback() || asked != "" && host == strings.ToLower(asked) ||
+		machine != "" && host == strings.ToLower(machine) || s.tls.named(host)
 }
 
 func (s *Server) openAPI(w http.ResponseWriter, r *http.Request) *problem {

@@ -49,6 +49,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -250,12 +251,17 @@ func startError(hint, format string, args ...any) error {
 	return withHint(fmt.Errorf(format, args...), hint)
 }
 
-// quiet is where the library writes what clients do wrong.
+// quiet is where the library writes what clients do wrong, which is their
+// concern, and what we do wrong, which is ours.
 type quiet struct{ s *Server }
 
 func (q quiet) Enabled(context.Context, slog.Level) bool { return q.s.Log != nil }
 func (q quiet) Handle(ctx context.Context, r slog.Record) error {
-	q.s.Log.Debug("HTTP interface", "error", r.Message)
+	level := slog.LevelDebug
+	if strings.HasPrefix(r.Message, "http: panic") {
+		level = slog.LevelError
+	}
+	q.s.Log.Log(ctx, level, "HTTP interface", "error", r.Message)
 	return nil
 }
 func (q quiet) WithAttrs([]slog.Attr) slog.Handler { return q }

@@ -90,7 +90,8 @@ type views struct {
 	now atomic.Pointer[view]
 }
 
-// look returns the newest view: two stats, unless something is new.
+// look returns the newest view: two stats, unless something is new. While one
+// request reads that, the others have what there was.
 func (s *Server) look() *view {
 	c := s.conf.Load()
 	index, status := filepath.Join(c.CacheDir, "index.json"), filepath.Join(c.StateDir, "status.json")
@@ -104,7 +105,12 @@ func (s *Server) look() *view {
 	if v, _ := current(); v != nil {
 		return v
 	}
-	s.view.mu.Lock()
+	if !s.view.mu.TryLock() {
+		if v := s.view.now.Load(); v != nil {
+			return v
+		}
+		s.view.mu.Lock()
+	}
 	defer s.view.mu.Unlock()
 	v, seen := current()
 	if v == nil {
@@ -149,8 +155,11 @@ func (v *view) takeIndex(x *subscriber.Index) {
 		if i.Stale {
 			p.state = "stale"
 		}
-		if n, err := hex.Decode(p.digest[:], []byte(i.SHA512)); err != nil || n != len(p.digest) {
+		if len(i.SHA512) != 2*len(p.digest) || !cache.Name(i.Identifier) {
 			continue // no index of ours
+		}
+		if _, err := hex.Decode(p.digest[:], []byte(i.SHA512)); err != nil {
+			continue
 		}
 		p.raw = printable(struct {
 			event.Image
