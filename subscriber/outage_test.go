@@ -159,15 +159,13 @@ func TestDelivery_Poison(t *testing.T) {
 	})
 	w.Publish("1.0", image{ID: "a", Content: "alpha"}, image{ID: "b", Content: "beta"})
 	w.Sync()
-	at := w.At
 	for range 2 {
-		at = statusOf(t, w).Handlers[0].Next
-		deliverAt(t, w, at)
+		deliverAt(t, w, statusOf(t, w).Handlers[0].Next)
 	}
 	asked, told := m.news()
 	expectHeard(t, asked, "image.announced a", "image.announced a", "image.announced a")
 	expectHeard(t, told)
-	at = statusOf(t, w).Handlers[0].Next
+	at := statusOf(t, w).Handlers[0].Next
 	deliverAt(t, w, at)
 	_, told = m.news()
 	expectHeard(t, told, "image.announced b", "image.available b")

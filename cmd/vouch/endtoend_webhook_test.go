@@ -264,8 +264,10 @@ func TestF01_WebhookKilled(t *testing.T) {
 	if err := cmd.Run(); err == nil {
 		t.Fatal("not killed")
 	}
-	before := len(h.ids)
 	h.set(nil)
+	h.mu.Lock()
+	before := len(h.ids)
+	h.mu.Unlock()
 	s.sync(0)
 	again := len(h.ids) - images
 	if again < 0 || again > window {
