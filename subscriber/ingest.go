@@ -86,7 +86,7 @@ func (r *run) obtain(ctx context.Context, client *fetch.Client, wants []want) (e
 				ready = append(ready, a.wants...)
 			}
 		case a := <-r.outcomes():
-			if err := r.settleAttempt(a); err != nil {
+			if err := r.hear(a); err != nil {
 				return err
 			}
 		case <-r.tick.C:

@@ -102,22 +102,8 @@ func (r *run) audit(what, subject, detail, reason string) error {
 func Retry(ctx context.Context, c *Config, o Options, ids []string) (EventCount, error) {
 	var count EventCount
 	err := within(ctx, c, o, func(r *run) error {
-		want := map[string]bool{}
-		for _, id := range ids {
-			want[id] = true
-		}
-		for _, e := range r.st.Events {
-			if len(ids) > 0 && !want[e.Event.ID] {
-				continue
-			}
-			delete(want, e.Event.ID)
-			for name, d := range e.Pending {
-				d.Dead, d.Attempts = false, 0
-				e.Pending[name] = d
-			}
-		}
-		for id := range want {
-			return withHint(usage(fmt.Errorf("event %q is not waiting for anybody", id)), "vouch event ls --pending shows what does")
+		if err := r.forgive(ids); err != nil {
+			return err
 		}
 		r.startCourier(ctx)
 		r.postPending()
@@ -128,6 +114,33 @@ func Retry(ctx context.Context, c *Config, o Options, ids []string) (EventCount,
 		return nil
 	})
 	return count, err
+}
+
+// forgive makes events due now, those of all handlers without ids, and
+// forgets that their handlers took nothing.
+func (r *run) forgive(ids []string) error {
+	want := map[string]bool{}
+	for _, id := range ids {
+		want[id] = true
+	}
+	var changed []*metadata.Event
+	for _, e := range r.st.Events {
+		if len(ids) > 0 && !want[e.Event.ID] {
+			continue
+		}
+		delete(want, e.Event.ID)
+		for name, d := range e.Pending {
+			d.Dead, d.Attempts, d.Refused = false, 0, 0
+			d.Next = time.Time{}
+			e.Pending[name] = d
+			r.noteUp(name)
+		}
+		changed = append(changed, e)
+	}
+	for id := range want {
+		return withHint(usage(fmt.Errorf("event %q is not waiting for anybody", id)), "vouch event ls --pending shows what does")
+	}
+	return r.commitEach(len(changed), func(tx *metadata.Tx, i int) { tx.PutEvent(changed[i]) })
 }
 
 // Deliver tells handlers what they have not had, and does nothing else. With

@@ -331,6 +331,7 @@ func (r *run) deliveryStatus(s *Status) {
 		e := r.st.Events[n]
 		for name, d := range e.Pending {
 			if sum := sums[name]; sum != nil {
+				d = r.behind(name, d)
 				sum.add(d, e.Event.Time)
 				if heard := [2]string{name, e.Event.Subject}; !d.Dead && (e.Event.Subject == "" || !first[heard]) {
 					first[heard] = true // later ones of the same image wait for it
@@ -343,11 +344,25 @@ func (r *run) deliveryStatus(s *Status) {
 		}
 	}
 	for _, h := range r.cfg.Handlers {
-		s.Handlers = append(s.Handlers, *sums[h.Name])
-		if sum := sums[h.Name]; sum.Dead > 0 {
+		sum, down := sums[h.Name], r.st.Meta.Down[h.Name]
+		sum.Down, sum.Error = down.Since, down.Error
+		s.Handlers = append(s.Handlers, *sum)
+		if !down.Since.IsZero() && r.at.Sub(down.Since) >= backoffLast && sum.Pending > 0 {
+			s.Problems = append(s.Problems, Problem{Severity: "warning", Subject: "handler " + h.Name, Code: handlerDown, Detail: fmt.Sprintf("%d events wait: %s", sum.Pending, down.Error), Since: down.Since, Hint: "mend it; the events arrive then, in order, or at once with: vouch event retry"})
+		}
+		if sum.Dead > 0 {
 			s.Problems = append(s.Problems, Problem{Severity: "critical", Subject: "handler " + h.Name, Code: deadLetter, Detail: fmt.Sprintf("%d events were given up", sum.Dead), Hint: "vouch event ls --dead shows them; mend the handler, then: vouch event retry"})
 		}
 	}
+}
+
+// behind is a delivery as it is while its handler takes nothing: it waits for
+// the handler, for the reason that the handler has.
+func (r *run) behind(handler string, d metadata.Delivery) metadata.Delivery {
+	if down, ok := r.st.Meta.Down[handler]; ok && !d.Dead {
+		d.Next, d.Error = latest(d.Next, down.Next), cmp.Or(d.Error, down.Error)
+	}
+	return d
 }
 
 func (h *HandlerStatus) add(d metadata.Delivery, at time.Time) {

@@ -101,6 +101,8 @@ type HandlerStatus struct {
 	Dead    int       `json:"dead"`
 	Oldest  time.Time `json:"oldest,omitzero"` // event time of the oldest pending
 	Next    time.Time `json:"next,omitzero"`   // when the daemon tries again; in the past: at once
+	Down    time.Time `json:"down,omitzero"`   // takes nothing since
+	Error   string    `json:"error,omitempty"` // of the last attempt, while it takes nothing
 }
 
 // DeliveryStatus is one event that a handler has not had.

@@ -77,7 +77,7 @@ func (r *run) refresh(ctx context.Context, client *fetch.Client, subs []*Subscri
 			}
 			changed, i = append(changed, row), i+1
 		case a := <-r.outcomes():
-			if err := r.settleAttempt(a); err != nil {
+			if err := r.hear(a); err != nil {
 				return err
 			}
 		case <-r.tick.C:

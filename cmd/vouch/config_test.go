@@ -81,7 +81,7 @@ func TestConfig_SampleExamplesAreValid(t *testing.T) {
 	}
 	yaml := strings.NewReplacer("5f3dc9…", digest, "8a77f2…", digest).Replace(strings.Join(text, ""))
 	c := load(t, map[string]string{"vouch.yaml": yaml})
-	if len(c.Site.Subscriptions) != 1 || len(c.Site.Handlers) != 3 || slices.ContainsFunc(c.Site.Handlers[1:], func(h event.Handler) bool { return h.Sender == nil }) {
+	if len(c.Site.Subscriptions) != 1 || len(c.Site.Handlers) != 4 || slices.ContainsFunc(c.Site.Handlers[1:], func(h event.Handler) bool { return h.Sender == nil }) {
 		t.Fatalf("have %d subscriptions and %d handlers", len(c.Site.Subscriptions), len(c.Site.Handlers))
 	}
 	if s := c.Site.Subscriptions[0]; s.Endorsers[0].Pin != digest || len(s.Include) != 2 || s.Schedule != "@every 1h" {

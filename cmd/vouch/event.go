@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -151,7 +152,8 @@ func (s *session) listDeliveries(subject string, pending, dead bool) error {
 		if d.Dead {
 			state = "dead"
 		}
-		t.add(d.Event, d.Type, d.Subject, d.Handler, relative(d.Time, s.now), fmt.Sprint(d.Attempts), state, d.Error)
+		why := strings.TrimPrefix(d.Error, "handler "+d.Handler+": "+d.Type+": ") // which the line says already
+		t.add(d.Event, d.Type, d.Subject, d.Handler, relative(d.Time, s.now), fmt.Sprint(d.Attempts), state, why)
 	}
 	if !s.json {
 		t.write(s.out, "", nil)

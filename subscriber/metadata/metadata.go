@@ -55,6 +55,15 @@ type Meta struct {
 	LastSync   time.Time            `json:"last_sync,omitzero"`
 	LastExit   int                  `json:"last_exit,omitempty"` // of the last sync
 	Inspected  time.Time            `json:"inspected,omitzero"`  // when the last run began that compared every blob with what vouch left
+	Down       map[string]Down      `json:"down,omitempty"`      // handlers that take nothing now
+}
+
+// Down is a handler that takes no event, whichever it is.
+type Down struct {
+	Since    time.Time `json:"since"`
+	Attempts int       `json:"attempts"`
+	Next     time.Time `json:"next"`
+	Error    string    `json:"error"` // of the last attempt, printable
 }
 
 // Subscription is what fetching has learned, by subscription name.
@@ -152,7 +161,8 @@ type Delivery struct {
 	Attempts int       `json:"attempts,omitempty"`
 	Next     time.Time `json:"next,omitzero"`
 	Dead     bool      `json:"dead,omitempty"`
-	Error    string    `json:"error,omitempty"` // of the last attempt, printable
+	Error    string    `json:"error,omitempty"`   // of the last attempt, printable
+	Refused  int       `json:"refused,omitempty"` // attempts of which it is not known whether the event or the handler is at fault
 }
 
 // Event is an outbox row: a committed event and the handlers that still owe

@@ -86,7 +86,7 @@ func (tx *Tx) fail(err error) {
 // PutMeta replaces the row about the store; its Schema and Seq are ignored,
 // Update sets them.
 func (tx *Tx) PutMeta(m Meta) {
-	m.Handlers, m.Dirs = maps.Clone(m.Handlers), slices.Clone(m.Dirs)
+	m.Handlers, m.Dirs, m.Down = maps.Clone(m.Handlers), slices.Clone(m.Dirs), maps.Clone(m.Down)
 	tx.meta = &m
 }
 

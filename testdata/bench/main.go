@@ -62,11 +62,12 @@ var numbers = []struct {
 	{"verify", []string{"nginx", "openssl"}, (*bench).verify},
 	{"read", []string{"nginx"}, (*bench).read},
 	{"limits", []string{"nginx"}, (*bench).limits},
+	{"events", []string{"nginx", "go"}, (*bench).events},
 	{"idle", []string{"nginx"}, (*bench).idle},
 	{"serve", []string{"nginx", "curl"}, (*bench).served},
 }
 
-var packages = map[string]string{"nginx": "nginx-light", "curl": "curl", "openssl": "openssl", "sha512sum": "coreutils"}
+var packages = map[string]string{"nginx": "nginx-light", "curl": "curl", "openssl": "openssl", "sha512sum": "coreutils", "go": "golang-go"}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
