@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"vouch/subscriber"
+	"vouch/subscriber/event"
 )
 
 // How much of each the front page shows: it stays small at a site with a
@@ -47,8 +48,20 @@ func frontPage(f *frame, _ url.Values) any {
 	amiss := slices.DeleteFunc(rows, func(r imageRow) bool { return r.Grade == good || r.Grade == gone })
 	sortImages(amiss)
 	d.Amiss, d.Images = len(amiss), amiss[:min(len(amiss), frontImages)]
-	d.Events = eventRows(f.Events[:min(len(f.Events), frontEvents)])
+	d.Events = news(f.Events)
 	return d
+}
+
+// news are the newest events that something happened in: a run that begins and
+// ends is none.
+func news(events []event.Event) []eventRow {
+	var out []event.Event
+	for _, e := range events {
+		if e.Type != event.SyncStarted && e.Type != event.SyncFinished && len(out) < frontEvents {
+			out = append(out, e)
+		}
+	}
+	return eventRows(out)
 }
 
 // cause is what is wrong in one way in one or many places.

@@ -66,7 +66,7 @@ func TestPage_Front(t *testing.T) {
 		"endorser-012Images of community 12 expired list-expired 1.0.12 13 min ago 2 days ago over 2 of 3 1 pending",
 		"4 failed", "34 available", "1 withdrawn", "image.revoked Shipped disk 1 removed the image has a well-known password for root",
 		"This cache410 GiB", "Free300 GiB of 1.0 TiB", "Limit82 % of 500 GiB", "Not ours4.0 KiB: templates",
-		"opennebula To be told1, the oldest of 20 min ago Next tryin 4 min Given up1", "Authorities91", "All hashed since5 days ago")
+		"When What Of Details 14 min ago image.revoked", "opennebula To be told1, the oldest of 20 min ago Next tryin 4 min Given up1", "Authorities91", "All hashed since5 days ago")
 }
 
 // The worst stand first, and then what ends first.
