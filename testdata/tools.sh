@@ -9,6 +9,7 @@ say() { # program, package, what is left out
 }
 say openssl openssl 'lists signed and verified by a second implementation'
 say nginx nginx-light 'a real web server as origin'
+say curl curl 'the HTTP interface as middleware asks it'
 say strace strace 'faults injected into system calls'
 say mkfs.xfs xfsprogs 'reflinks on a real file system (as root)'
 say ssh-keygen openssh-client 'OpenSSH keys given by mistake; a list published over SSH'

@@ -331,3 +331,38 @@ func TestHTTP_Sendfile(t *testing.T) {
 		t.Logf("first %v: %d bytes in %d calls of sendfile", first, sent, calls)
 	}
 }
+
+// TestT28_HTTPCorrupt: bytes that rot in the cache are not served; the daemon
+// hears of it from its own server, and heals.
+func TestT28_HTTPCorrupt(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	content := strings.Repeat("an image, byte for byte. ", 40000)
+	s.publish(s.draft("1", picture{"one", content, nil}))
+	d := s.daemon()
+	s.here("one", true, 30*time.Second)
+	data := d.url() + "/v1/images/one/data"
+	if code, _, body := s.curl(data); code != "200" || body != content {
+		t.Fatalf("%s, %d bytes", code, len(body))
+	}
+	blob := s.path("cache", s.index().Images[0].Blob)
+	if err := os.Chmod(blob, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(blob, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.WriteAt([]byte("X"), 500000)
+	f.Close()
+	begun := time.Now()
+	waitUntil(t, "healed", 60*time.Second, func() bool {
+		code, _, body := s.curl(data)
+		if body != content && code == "200" {
+			t.Fatalf("%d other bytes", len(body))
+		}
+		return code == "200" && strings.Contains(d.log.String(), "an image was found corrupt")
+	})
+	t.Logf("healed after %v", time.Since(begun))
+	d.stop(syscall.SIGTERM, 0)
+}

@@ -30,16 +30,23 @@ type view struct {
 	seen [2]mark // of index.json and status.json
 	tag  string  // changes with either
 
-	indexErr, statusErr error
-	generation          uint64
-	generated           time.Time
-
-	lists     []*listed
+	*catalogue
+	statusErr error
 	images    []*pictured // published ones, then those that are wanted and not there, then withdrawn ones
 	byID      map[string][]*pictured
 	status    []byte // printable
 	passed    time.Time
 	inspected time.Time // see subscriber.Status
+}
+
+// catalogue is what index.json says.
+type catalogue struct {
+	indexErr   error
+	generation uint64
+	generated  time.Time
+	lists      []*listed
+	published  []*pictured
+	withdrawn  []subscriber.WithdrawnEntry
 }
 
 // listed is a list of the catalogue.
@@ -114,40 +121,44 @@ func (s *Server) look() *view {
 	defer s.view.mu.Unlock()
 	v, seen := current()
 	if v == nil {
-		v = readView(c, seen)
+		v = s.readView(c, s.view.now.Load(), seen)
 		s.view.now.Store(v)
 	}
 	return v
 }
 
-// readView reads both files; a newer one than was seen is read again next time.
-func readView(c *Config, seen [2]mark) *view {
+// readView reads what is another file than it was in the view before, of which
+// nil is none. A newer one than was seen is read again next time.
+func (s *Server) readView(c *Config, before *view, seen [2]mark) *view {
 	v := &view{seen: seen, byID: map[string][]*pictured{}, tag: tagOf(fmt.Append(nil, seen))}
-	index, err := subscriber.ReadIndex(c.CacheDir)
-	if v.indexErr = err; err == nil {
-		v.generation, v.generated = index.Generation, index.Generated
-		v.takeIndex(index)
+	if before != nil && before.indexErr == nil && before.seen[0] == seen[0] {
+		v.catalogue = before.catalogue
+	} else {
+		v.catalogue = readCatalogue(c.CacheDir)
 	}
-	status, err := subscriber.ReadStatus(c.StateDir)
+	v.images = slices.Clone(v.published)
+	status, err := s.Status()
 	if v.statusErr = err; err == nil {
 		v.passed, v.inspected = status.Generated, status.Inspected
 		v.status = printable(status)
 		v.takeStatus(status)
 	}
-	if index != nil {
-		v.takeWithdrawn(index, status)
-	}
+	v.takeWithdrawn(status)
 	for _, p := range v.images {
-		p.place = strings.Join([]string{strconv.Itoa(slices.Index(imageStates, p.state)), p.list, p.id, p.place}, "/")
 		v.byID[p.id] = append(v.byID[p.id], p)
 	}
 	slices.SortFunc(v.images, func(a, b *pictured) int { return strings.Compare(a.place, b.place) })
 	return v
 }
 
-func (v *view) takeIndex(x *subscriber.Index) {
+func readCatalogue(dir string) *catalogue {
+	x, err := subscriber.ReadIndex(dir)
+	if err != nil {
+		return &catalogue{indexErr: err}
+	}
+	c := &catalogue{generation: x.Generation, generated: x.Generated, withdrawn: x.Withdrawn}
 	for _, l := range x.Lists {
-		v.lists = append(v.lists, &listed{l.Identifier, printable(l)})
+		c.lists = append(c.lists, &listed{l.Identifier, printable(l)})
 	}
 	for _, i := range x.Images {
 		p := &pictured{id: i.Identifier, list: i.List, subscription: i.Subscription, vo: i.VO, os: i.OS, arch: i.Arch, format: i.Format,
@@ -165,8 +176,16 @@ func (v *view) takeIndex(x *subscriber.Index) {
 			event.Image
 			State string `json:"state"`
 		}{i, p.state})
-		v.images = append(v.images, p)
+		c.published = append(c.published, p.placed(""))
 	}
+	return c
+}
+
+// placed gives an image its place in the order of pages: by state, list and
+// identifier, and what tells it from others that have the same.
+func (p *pictured) placed(last string) *pictured {
+	p.place = strings.Join([]string{strconv.Itoa(slices.Index(imageStates, p.state)), p.list, p.id, last}, "/")
+	return p
 }
 
 // takeStatus adds the images that are wanted and not published.
@@ -175,14 +194,15 @@ func (v *view) takeStatus(st *subscriber.Status) {
 		if i.State == "available" || i.State == "stale" {
 			continue
 		}
-		v.images = append(v.images, &pictured{id: i.Identifier, list: i.List, subscription: i.Subscription, os: i.OS, arch: i.Arch, format: i.Format,
-			sha512: i.SHA512, state: i.State, reason: i.Reason, detail: i.Detail, raw: printable(i)})
+		p := &pictured{id: i.Identifier, list: i.List, subscription: i.Subscription, os: i.OS, arch: i.Arch, format: i.Format,
+			sha512: i.SHA512, state: i.State, reason: i.Reason, detail: i.Detail, raw: printable(i)}
+		v.images = append(v.images, p.placed(""))
 	}
 }
 
 // takeWithdrawn adds what has left, newest last as the index has it. The status
 // knows more of each.
-func (v *view) takeWithdrawn(x *subscriber.Index, st *subscriber.Status) {
+func (v *view) takeWithdrawn(st *subscriber.Status) {
 	type key struct{ id, list, kept string }
 	more := map[key]subscriber.WithdrawnStatus{}
 	if st != nil {
@@ -190,14 +210,15 @@ func (v *view) takeWithdrawn(x *subscriber.Index, st *subscriber.Status) {
 			more[key{w.Identifier, w.List, w.Kept}] = w
 		}
 	}
-	for _, w := range x.Withdrawn {
+	for _, w := range v.withdrawn {
 		m := more[key{w.Identifier, w.List, w.Kept}]
 		m.Identifier, m.List, m.SHA512, m.Reason, m.At, m.Kept = w.Identifier, w.List, w.SHA512, w.Reason, w.At, w.Kept
-		v.images = append(v.images, &pictured{id: w.Identifier, list: w.List, subscription: m.Subscription, sha512: w.SHA512, state: "withdrawn",
-			reason: w.Reason, detail: m.Detail, at: w.At, place: w.At.UTC().Format(time.RFC3339) + "/" + w.Kept, raw: printable(struct {
+		p := &pictured{id: w.Identifier, list: w.List, subscription: m.Subscription, sha512: w.SHA512, state: "withdrawn",
+			reason: w.Reason, detail: m.Detail, at: w.At, raw: printable(struct {
 				subscriber.WithdrawnStatus
 				State string `json:"state"`
-			}{m, "withdrawn"})})
+			}{m, "withdrawn"})}
+		v.images = append(v.images, p.placed(w.At.UTC().Format(time.RFC3339)+"/"+w.Kept))
 	}
 }
 
