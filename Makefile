@@ -69,12 +69,6 @@ install: build files ## install the program, units, manual, completions and samp
 # package has the program; systemd reads those under /usr/local/lib as well.
 files:
 	install -D -m 0755 $(BIN) $(DESTDIR)$(PREFIX)/bin/vouch
-	install -D -m 0644 etc/vouch.yaml $(DESTDIR)$(PREFIX)/share/vouch/vouch.yaml
-	install -D -m 0755 etc/vmcatcher_image $(DESTDIR)$(PREFIX)/share/vouch/vmcatcher_image
-	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/share/vouch/handlers etc/handlers/*
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/vouch/systemd etc/systemd/*
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/vouch/prometheus etc/prometheus/*
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/vouch/grafana etc/grafana/*
 	for unit in vouch.service vouch-sync.service vouch-sync.timer; do sed 's|/usr/bin/vouch|$(PREFIX)/bin/vouch|' etc/systemd/$$unit | \
 	  install -D -m 0644 /dev/stdin $(LIB)/systemd/system/$$unit; done
 	install -D -m 0644 etc/systemd/vouch.sysusers $(LIB)/sysusers.d/vouch.conf
@@ -86,6 +80,8 @@ files:
 	install -D -m 0644 etc/vouch.yaml $(SHARE)/vouch/vouch.yaml
 	install -D -m 0755 etc/vmcatcher_image $(SHARE)/vouch/vmcatcher_image
 	install -D -m 0755 -t $(SHARE)/vouch/handlers etc/handlers/*
+	install -D -m 0644 -t $(SHARE)/vouch/prometheus etc/prometheus/*
+	install -D -m 0644 -t $(SHARE)/vouch/grafana etc/grafana/*
 	install -D -m 0644 -t $(SHARE)/doc/vouch README.md
 	install -D -m 0644 -t $(SHARE)/doc/vouch/examples/cron etc/cron/*
 

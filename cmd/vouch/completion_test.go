@@ -60,7 +60,7 @@ func TestCompletion_Shells(t *testing.T) {
 				{"pub", "publisher"},
 				{"publisher re", "remove renew"},
 				{"sync --no", "--no-wait"},
-				{"publisher publish --not", "--notify"},
+				{"publisher publish --notify-t", "--notify-token-file"},
 				{"publisher validate /usr/b", map[string]string{"zsh": "FILES", "fish": "/usr/bin/"}[shell]},
 			} {
 				have := completed(t, shell, script, strings.Fields(c.typed)...)

@@ -85,7 +85,7 @@ func packaged(t *testing.T, deb, rpm string) {
 		"etc/vouch/vouch.yaml", "usr/lib/systemd/system/vouch.service", "usr/lib/systemd/system/vouch-sync.timer",
 		"usr/lib/sysusers.d/vouch.conf", "usr/lib/tmpfiles.d/vouch.conf", "usr/share/man/man1/vouch-publisher-add.1.gz",
 		"usr/share/man/man5/vouch.yaml.5.gz", "usr/share/bash-completion/completions/vouch", "usr/share/zsh/vendor-completions/_vouch",
-		"usr/share/fish/vendor_completions.d/vouch.fish", "usr/share/vouch/vmcatcher_image", "usr/share/vouch/handlers/log-events",
+		"usr/share/fish/vendor_completions.d/vouch.fish", "usr/share/vouch/vmcatcher_image", "usr/share/vouch/handlers/log-events", "usr/share/vouch/prometheus/vouch.rules.yml", "usr/share/vouch/grafana/vouch.json",
 		"usr/share/doc/vouch/copyright", "usr/share/doc/vouch/changelog.Debian.gz", "usr/share/doc/vouch/third-party-notices.gz",
 		"usr/share/doc/vouch/examples/cron/vouch", "usr/share/doc/vouch/README.md",
 	} {

@@ -66,7 +66,7 @@ func TestPromtool_Rules(t *testing.T) {
 
 // The README's configuration is one.
 func TestPromtool_Readme(t *testing.T) {
-	const there = "/usr/local/share/vouch/prometheus/vouch.rules.yml"
+	const there = "/usr/share/vouch/prometheus/vouch.rules.yml"
 	_, rest, _ := strings.Cut(string(read(t, "../../README.md")), "```text\nscrape_configs:")
 	block, _, _ := strings.Cut(rest, "```")
 	here, err := filepath.Abs(rulesFile)
