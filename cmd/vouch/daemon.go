@@ -69,7 +69,6 @@ func (s *session) daemon(c *cli.Context) error {
 	if !s.quiet && !s.verbose {
 		journal = newLogAt(s.err, s.format, slog.LevelInfo)
 	}
-	var current atomic.Pointer[configuration]
 	refresh, doubt := make(chan string, 64), make(chan cache.Digest, 64)
 	server := serve.New()
 	count := metrics.New(server.Status)
@@ -85,6 +84,7 @@ func (s *session) daemon(c *cli.Context) error {
 		}
 		<-closed
 	}()
+	var conf *configuration // as it was read last; Load and Apply are called by one goroutine
 	return subscriber.Daemon(c.Context, subscriber.DaemonOptions{
 		Options: s.options(),
 		Journal: journal,
@@ -93,16 +93,17 @@ func (s *session) daemon(c *cli.Context) error {
 		Refresh: refresh,
 		Doubt:   doubt,
 		Load: func() (*subscriber.Config, error) {
-			conf, err := loadConfig(file)
+			read, err := loadConfig(file)
 			if err != nil {
 				return nil, err
 			}
-			current.Store(conf)
+			conf = read
 			return conf.Site, nil
 		},
 		Apply: func(site *subscriber.Config) error {
-			shown.Store(&page.Site{StateDir: site.StateDir, CacheDir: site.Cache.Dir, Version: version().Version, Alarm: site.Fetch.AlarmAfter})
-			if err := server.Configure(current.Load().HTTP); err != nil {
+			before := shown.Swap(&page.Site{StateDir: site.StateDir, CacheDir: site.Cache.Dir, Version: version().Version, Alarm: site.Fetch.AlarmAfter})
+			if err := server.Configure(conf.HTTP); err != nil {
+				shown.Store(before)
 				return &refusal{err.Error(), hint(err)}
 			}
 			return nil

@@ -39,7 +39,7 @@ func newSite(t *testing.T, trust, hook string) *site {
 	if out, err := exec.Command("go", "build", "-o", s.bin, "vouch/cmd/vouch").CombinedOutput(); err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
-	s.write("etc/hook.secret", "not a secret that matters\n")
+	s.write("etc/hook.secret", "whsec_bm90IGEgc2VjcmV0IHRoYXQgbWF0dGVycw==\n")
 	s.write("etc/vouch.yaml", fmt.Sprintf(`state_dir: %[1]s/state
 cache: {dir: %[1]s/cache, min_free: 0, keep_expired: 2m}
 trust: {anchors: %[2]s}
@@ -49,7 +49,7 @@ schedule: "@every 1m"
 http: {listen: "127.0.0.1:0"}
 handlers:
   - name: hook
-    exec: [/usr/bin/curl, -sf, --data-binary, "@-", %[3]s]
+    webhook: {url: %[3]s, secret_file: %[1]s/etc/hook.secret}
 `, s.dir, trust, hook))
 	for _, dir := range []string{"etc/subscriptions.d", "etc/blocks.d"} {
 		if err := os.MkdirAll(s.path(dir), 0o755); err != nil {
