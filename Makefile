@@ -7,9 +7,10 @@ TESTFLAGS ?=
 FUZZTIME ?= 20s
 JUDGES := ./imagelist ./imagelist/smime ./imagelist/trust ./imagelist/verdict
 N ?= 100000
+FOR ?= 30m
 SEED ?= $(shell date +%s)
 
-.PHONY: help build test race lint fuzz bench demo cases differential cover mutants check install files uninstall package machine tools clean
+.PHONY: help build test race lint fuzz bench demo cases differential cover mutants soak check install files uninstall package machine tools clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,7 +22,7 @@ tools: ## say which programs the tests use and which are missing
 	@sh testdata/tools.sh
 
 test: tools ## run all tests
-	$(GO) test -timeout 30m $(TESTFLAGS) ./... ./testdata/cases ./testdata/differential
+	$(GO) test -timeout 30m $(TESTFLAGS) ./... ./testdata/cases ./testdata/differential ./testdata/soak
 
 race: ## run all tests under the race detector
 	$(GO) test -race ./...
@@ -54,6 +55,9 @@ cover: ## statements of what judges that its own tests reach; fails under 95 %
 	@set -e; out=$$(mktemp); trap 'rm -f "$$out"' EXIT; \
 	  $(GO) test -count=1 -coverprofile="$$out" -coverpkg="$$(echo $(JUDGES) | tr ' ' ,)" $(JUDGES); \
 	  $(GO) tool cover -func="$$out" | awk '$$3 != "100.0%" { print } END { exit $$3 + 0 < 95 }'
+
+soak: ## live with a daemon for FOR (30m): 200 lists of 50 images, churn, faults and kills beside a model; SEED=1 again
+	VOUCH_SOAK=$(FOR) SEED=$(SEED) $(GO) test -count=1 -timeout 0 -v -run '^TestSoak$$' ./testdata/soak
 
 mutants: ## delete each return of a refusal where it is judged and see a test fail; ARGS='-sample 8' tries one of eight
 	nice -n 10 $(GO) run ./testdata/mutants $(ARGS)
