@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"vouch/imagelist"
 	"vouch/imagelist/smime"
@@ -95,8 +96,7 @@ func (t *story) publish() error {
 	return t.run(0, "vouch publisher status -C workspace", "version 1", "nothing is due")
 }
 
-// revise publishes the second version: one image has new bytes, one is revoked,
-// and the list itself will not be good for long.
+// revise publishes the second version: one image has new bytes, one is revoked.
 func (t *story) revise() error {
 	if err := t.file("disk-2.raw", rawImage, rawDisk(4, 3*mib)); err != nil {
 		return err
@@ -107,27 +107,28 @@ func (t *story) revise() error {
 		"Raw disk", "replaces"); err != nil {
 		return err
 	}
-	t.say("... and revokes the shipped one, which is one command, at 2 a.m. too.\n# This list is good for %s only, to see what becomes of it.", lastBreath)
-	if err := t.run(0, fmt.Sprintf("vouch publisher remove -C workspace %s --reason %q \\\n    --publish www/image.list --images --anchors trust --lifetime %s", gzipImage, reason, lastBreath),
-		"removed "+string(gzipImage), "disk-2.raw: uploaded", "version 2 is live", "in the place of 1", "its hv:uri serves it"); err != nil {
-		return err
-	}
+	t.say("... and revokes the shipped one, which is one command, at 2 a.m. too.")
+	return t.run(0, fmt.Sprintf("vouch publisher remove -C workspace %s --reason %q \\\n    --publish www/image.list --images --anchors trust", gzipImage, reason),
+		"removed "+string(gzipImage), "disk-2.raw: uploaded", "version 2 is live", "in the place of 1", "its hv:uri serves it")
+}
+
+// signedUntil is when the published list expires.
+func (t *story) signedUntil() (time.Time, error) {
 	message, err := os.ReadFile(filepath.Join(t.web.dir, "image.list"))
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
 	claim, err := imagelist.ReadClaim(message, smime.Options{})
 	if err != nil {
-		return err
+		return time.Time{}, err
 	}
-	t.expires = claim.List.Expires
-	return nil
+	return claim.List.Expires, nil
 }
 
 // audit looks at what Alice can prove.
 func (t *story) audit() error {
 	t.say("Alice's list is due for renewal: exit 3, a line for cron.")
-	if err := t.run(3, "vouch publisher status -C workspace", "version 2", "due"); err != nil {
+	if err := t.run(3, "vouch publisher status -C workspace", "version 3", "due"); err != nil {
 		return err
 	}
 	t.say("Her history says who did what, when and why.")

@@ -13,7 +13,7 @@ import (
 )
 
 // events asks for exactly these events, "type subject" in any order, since the
-// last time it was asked. Those of the run itself do not count.
+// last time they were as asked. Those of the run itself do not count.
 func (s *shell) events(want ...string) error {
 	out, err := s.output(0, "vouch event ls -o json")
 	if err != nil {
@@ -30,12 +30,12 @@ func (s *shell) events(want ...string) error {
 		}
 	}
 	news := have[min(s.heard, len(have)):]
-	s.heard = len(have)
 	slices.Sort(news)
 	slices.Sort(want)
 	if !slices.Equal(news, want) {
 		return fmt.Errorf("events:\n%s\nwanted:\n%s", strings.Join(news, "\n"), strings.Join(want, "\n"))
 	}
+	s.heard = len(have)
 	return nil
 }
 

@@ -1,14 +1,15 @@
 // Command demo shows vouch's main job end to end, on one machine and without
 // anything installed but Go: an endorser signs and publishes a list of images; a
-// site subscribes, gets verified copies, follows an update and a revocation,
-// and lets go of everything when the list expires; the endorser's history shows
-// what was edited in it.
+// site subscribes, gets verified copies, follows an update and a revocation, runs
+// the daemon, which acts on the next revocation in seconds and lets go of
+// everything when the list expires; the endorser's history shows what was edited
+// in it.
 //
 //	go run ./testdata/demo [-vouch bin/vouch]
 //
 // Every command is shown as a person would type it, with what it really
 // printed. What should have come of it is checked, and the first thing that is
-// not so ends the demonstration with exit 1. It takes about twenty-five seconds,
+// not so ends the demonstration with exit 1. It takes about forty seconds,
 // leaves no process behind, and keeps everything it made in one temporary
 // directory, which it names.
 package main
@@ -78,6 +79,7 @@ func run(ctx context.Context, vouch, handlers string) error {
 	}
 	defer www.stop()
 	t := story{shell: &shell{ctx: ctx, dir: dir, bin: bin}, alice: alice, web: www, images: map[imagelist.ImageID][]byte{}}
+	defer t.hush()
 	return t.tell()
 }
 
