@@ -127,7 +127,7 @@ func (r *run) note(row *metadata.Event, a attempt) *metadata.Image {
 func (r *run) failed(row *metadata.Event, d metadata.Delivery, a attempt) metadata.Delivery {
 	h := r.handler(a.handler)
 	d.Attempts++
-	d.Error = event.Printable(a.err.Error())
+	d.Error = event.Printable(inFull(a.err))
 	d.Next = r.now().Add(pause(h, d.Attempts, a.err))
 	if holdsBack(a.err) {
 		d.Next = r.st.Meta.Down[h.Name].Next

@@ -41,7 +41,7 @@ func (r *run) noteDown(h event.Handler, err error) {
 	if inner := errors.Unwrap(err); inner != nil {
 		err = inner // without the event that it happened to meet
 	}
-	down.Error = event.Printable(err.Error())
+	down.Error = event.Printable(inFull(err))
 	if r.st.Meta.Down == nil {
 		r.st.Meta.Down = map[string]metadata.Down{}
 	}

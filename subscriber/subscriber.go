@@ -103,6 +103,15 @@ func Hint(err error) string {
 	return ""
 }
 
+// inFull is an error and what to do about it, for where only text is kept.
+func inFull(err error) string {
+	var h interface{ Hint() string }
+	if errors.As(err, &h) && h.Hint() != "" {
+		return err.Error() + "; " + h.Hint()
+	}
+	return err.Error()
+}
+
 // Options are what every operation on the state takes.
 type Options struct {
 	At       time.Time    // the instant of the run; zero = when it gets the lock

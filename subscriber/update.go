@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +12,7 @@ import (
 	"vouch/subscriber/event"
 	"vouch/subscriber/fetch"
 	"vouch/subscriber/metadata"
+	"vouch/subscriber/secret"
 )
 
 // How lists are fetched (contract §5, design step 2).
@@ -140,33 +139,15 @@ func originOf(sub *Subscription) (fetch.Origin, error) {
 	if sub.UsernameFile == "" {
 		return o, nil
 	}
-	var err error
-	if o.Username, err = readSecret(sub.UsernameFile); err != nil {
-		return o, &fetch.Error{Code: verdict.Fetch, URL: fetch.Redact(sub.URL), Detail: err.Error(), Err: err}
-	}
 	o.Password = "x-oauth-basic"
-	if sub.PasswordFile != "" {
-		if o.Password, err = readSecret(sub.PasswordFile); err != nil {
-			return o, &fetch.Error{Code: verdict.Fetch, URL: fetch.Redact(sub.URL), Detail: err.Error(), Err: err}
-		}
+	var err error
+	if o.Username, err = secret.Text(sub.UsernameFile); err == nil && sub.PasswordFile != "" {
+		o.Password, err = secret.Text(sub.PasswordFile)
+	}
+	if err != nil {
+		return o, &fetch.Error{Code: verdict.Fetch, URL: fetch.Redact(sub.URL), Detail: "credentials: " + inFull(err), Err: err}
 	}
 	return o, nil
-}
-
-// readSecret reads one line from a file that only the service may read.
-func readSecret(path string) (string, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return "", fmt.Errorf("credentials: %w", err)
-	}
-	if info.Mode().Perm()&0o007 != 0 {
-		return "", fmt.Errorf("credentials: %s can be read by others (mode %04o): chmod o= it", path, info.Mode().Perm())
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return "", fmt.Errorf("credentials: %w", err)
-	}
-	return strings.TrimRight(string(data), "\r\n"), nil
 }
 
 // take turns an answer into what is known from now on.

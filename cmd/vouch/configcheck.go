@@ -87,7 +87,7 @@ func checkSenders(conf *configuration) error {
 			continue
 		}
 		if err := s.Check(); err != nil {
-			wrong = append(wrong, &configError{File: conf.File, What: "handler " + h.Name + ": " + event.Printable(err.Error())})
+			wrong = append(wrong, &configError{File: conf.File, What: "handler " + h.Name + ": " + event.Printable(err.Error()), Fix: hint(err)})
 		}
 	}
 	if len(wrong) > 0 {

@@ -213,7 +213,7 @@ func TestHTTP_TLS(t *testing.T) {
 	s.conf["http"] = conf
 
 	os.Chmod(key, 0o644)
-	s.expect(2, []string{"daemon"}, "key_file: .*host.key: others can read it", "hint: chmod 600")
+	s.expect(2, []string{"daemon"}, "key_file: .*host.key: others can read or change it", "hint: chmod 600")
 	os.Chmod(key, 0o600)
 	conf["certificate_file"] = s.path("none.pem")
 	s.expect(2, []string{"daemon"}, "certificate_file: open .*none.pem: no such file", "hint: ")

@@ -34,6 +34,7 @@ func TestLayering(t *testing.T) {
 		"vouch/subscriber/legacy":  {"vouch", "os", "net/http", "database/"},
 		"vouch/subscriber/metrics": {"vouch/cache", "vouch/imagelist", "vouch/subscriber/fetch", "vouch/subscriber/event", "vouch/subscriber/metadata", "os"},
 		"vouch/subscriber/page":    {"vouch/cache", "vouch/imagelist", "vouch/subscriber/fetch", "vouch/subscriber/metadata", "os/exec", "text/template"},
+		"vouch/subscriber/secret":  {"vouch", "net", "os/exec"},
 		"vouch/subscriber/serve":   {"vouch/subscriber/metadata", "vouch/subscriber/page", "vouch/subscriber/metrics", "vouch/imagelist/publisher", "vouch/imagelist/smime", "github.com/urfave", "os/exec"},
 	}
 	for pkg, bad := range forbidden {

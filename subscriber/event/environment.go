@@ -1,11 +1,7 @@
 package event
 
 import (
-	"bufio"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -16,7 +12,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"golang.org/x/sys/unix"
+	"vouch/subscriber/secret"
 )
 
 const (
@@ -123,26 +119,17 @@ var variableName = regexp.MustCompile(`\A[A-Za-z_][A-Za-z0-9_]*\z`)
 
 // readEnvFile reads KEY=VALUE lines: the value is what follows the first "=",
 // verbatim and without quoting; empty lines and those beginning with # are
-// skipped. The file holds secrets: it must be readable by its owner only, and
-// errors never quote it.
+// skipped. The file is one of package secret, and errors never quote it.
 func readEnvFile(name string) (environment, error) {
-	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	text, err := secret.Read(name, maxEnvFile)
 	if err != nil {
 		return nil, fmt.Errorf("env_file: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, fmt.Errorf("env_file: %w", err)
-	}
-	if err := checkSecret(info); err != nil {
-		return nil, fmt.Errorf("env_file %s: %w", name, err)
 	}
 	env := environment{}
-	lines := bufio.NewScanner(io.LimitReader(f, maxEnvFile))
-	lines.Buffer(nil, maxEnvFile)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSuffix(lines.Text(), "\r")
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		n++
+		line = strings.TrimRight(line, "\r\n")
 		if strings.TrimSpace(line) == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
@@ -152,20 +139,5 @@ func readEnvFile(name string) (environment, error) {
 		}
 		env[key] = value
 	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("env_file %s: %w", name, err)
-	}
 	return env, nil
-}
-
-func checkSecret(info fs.FileInfo) error {
-	switch {
-	case !info.Mode().IsRegular():
-		return errors.New("not a regular file")
-	case info.Mode().Perm()&0o077 != 0:
-		return fmt.Errorf("mode %04o lets others read it, want 0600", info.Mode().Perm())
-	case info.Size() > maxEnvFile:
-		return fmt.Errorf("larger than %d bytes", maxEnvFile)
-	}
-	return nil
 }

@@ -4,16 +4,15 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
-	"io"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"golang.org/x/time/rate"
+
+	"vouch/subscriber/secret"
 )
 
 // Limits of refreshing. What is beyond them is not lost to anybody: the list is
@@ -123,13 +122,15 @@ func (s *Server) authorise(c *Config, r *http.Request) *problem {
 	return nil
 }
 
-// shortestToken keeps guessing hopeless.
-const shortestToken = 16
+const (
+	shortestToken = 16      // keeps guessing hopeless
+	maxSecret     = 1 << 20 // bytes of a file with tokens or a key
+)
 
 // readTokens reads a file of tokens, one a line after an optional name, and
 // returns their digests. Nothing of it is in an error but the line's number.
 func readTokens(file string) ([][sha256.Size]byte, error) {
-	text, err := readSecret(file)
+	text, err := secret.Read(file, maxSecret)
 	if err != nil {
 		return nil, fmt.Errorf("http: token_file: %w", err)
 	}
@@ -151,37 +152,4 @@ func readTokens(file string) ([][sha256.Size]byte, error) {
 		return nil, startError("openssl rand -hex 32 makes one", "http: token_file: %s: no token in it", file)
 	}
 	return all, nil
-}
-
-// maxSecret bounds a file with tokens or a key.
-const maxSecret = 1 << 20
-
-// readSecret reads a file that nobody but its owner, and its group if it is
-// root's, can read.
-func readSecret(file string) ([]byte, error) {
-	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, withHint(err, "check the path and who may read it")
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	var st unix.Stat_t
-	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return nil, err
-	}
-	mode := info.Mode()
-	switch {
-	case !mode.IsRegular():
-		return nil, startError("name a file", "%s: not a regular file", file)
-	case mode.Perm()&0o027 != 0 || mode.Perm()&0o040 != 0 && st.Uid != 0:
-		return nil, startError("chmod 600 it (or 640 and root's, for the service's group), and change the secret if others may have read it", "%s: others can read it (mode %04o)", file, mode.Perm())
-	}
-	b, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-	if len(b) > maxSecret {
-		return nil, startError("name the right file", "%s: larger than 1 MiB", file)
-	}
-	return b, err
 }

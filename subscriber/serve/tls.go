@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vouch/imagelist/trust"
+	"vouch/subscriber/secret"
 )
 
 // Timing of certificates.
@@ -60,7 +61,7 @@ func readPair(conf Config) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, startError("a PEM file with the certificate and its chain", "http: certificate_file: %w", err)
 	}
-	key, err := readSecret(conf.KeyFile)
+	key, err := secret.Read(conf.KeyFile, maxSecret)
 	if err != nil {
 		return nil, fmt.Errorf("http: key_file: %w", err)
 	}

@@ -6,50 +6,24 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"strings"
-	"unicode/utf8"
-
-	"golang.org/x/sys/unix"
 
 	"vouch/subscriber/event"
+	"vouch/subscriber/secret"
 )
 
-const (
-	maxSecret = 64 << 10
-	maxText   = 200 // of a broker's own words, in characters
-)
+const maxText = 200 // of a broker's own words, in characters
 
-// Secret reads a file that others cannot read. Line ends at its end are
-// taken away. "" is no file, and no secret.
-func Secret(name string) (string, error) {
-	if name == "" {
+// Secret reads the text of a secret's file. "" is no file, and no secret.
+func Secret(file string) (string, error) {
+	if file == "" {
 		return "", nil
 	}
-	f, err := os.OpenFile(name, os.O_RDONLY|unix.O_NONBLOCK, 0)
+	text, err := secret.Text(file)
 	if err != nil {
 		return "", &Trouble{What: "credentials", Err: err}
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return "", &Trouble{What: "credentials", Err: err}
-	case !info.Mode().IsRegular():
-		return "", &Trouble{What: fmt.Sprintf("credentials: %q: not a regular file", name)}
-	case info.Mode().Perm()&0o007 != 0:
-		return "", &Trouble{What: fmt.Sprintf("credentials: %q can be read by others (mode %04o)", name, info.Mode().Perm()),
-			Fix: "chmod o= it, and change the secret if others may have read it"}
-	}
-	raw, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
-	text := strings.TrimRight(string(raw), "\r\n")
-	switch {
-	case err != nil:
-		return "", &Trouble{What: "credentials", Err: err}
-	case text == "" || len(raw) > maxSecret || !utf8.ValidString(text):
-		return "", &Trouble{What: fmt.Sprintf("credentials: %q: empty, too long or not text", name)}
 	}
 	return text, nil
 }

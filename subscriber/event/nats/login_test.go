@@ -46,7 +46,7 @@ func TestT29_Users(t *testing.T) {
 	}
 	s := as("vouch", "canary")
 	s.config.Login.PasswordFile = open
-	fails(t, s, e, true, "can be read by others (mode 0644)")
+	fails(t, s, e, true, "others can read or change it (mode 0644)")
 	s.config.Login.PasswordFile = t.TempDir() + "/none"
 	fails(t, s, e, true, "no such file")
 	s.config.Login.PasswordFile = brokertest.File(t, "")

@@ -195,8 +195,7 @@ func TestT29_SecretFile(t *testing.T) {
 		want string
 	}{
 		{good, 0o600, ""}, {good + "\r\n", 0o440, ""}, {encode(first), 0o640, ""},
-		{good, 0o604, "can be read by others (mode 0604): chmod o= it"},
-		{good, 0o606, "can be read by others"},
+		{good, 0o604, "others can read or change it (mode 0604)"},
 		{"", 0o600, "holds no secret"}, {"# " + good, 0o600, "holds no secret"},
 		{"canary in plain text", 0o600, "line 1: not the base64 of 24 to 64 bytes"},
 		{"\nwhsec_" + encode("canary"), 0o600, "line 2: not the base64"},
@@ -212,9 +211,6 @@ func TestT29_SecretFile(t *testing.T) {
 		if err != nil && (strings.Contains(err.Error(), "canary") || strings.Contains(err.Error(), encode(first))) {
 			t.Errorf("shown: %v", err)
 		}
-	}
-	if err := New(Config{URL: "http://127.0.0.1/", SecretFile: t.TempDir()}).Check(); err == nil || !strings.Contains(err.Error(), "not a regular file") {
-		t.Errorf("a directory: %v", err)
 	}
 }
 
