@@ -93,7 +93,7 @@ func (r *run) noteAnswer(a attempt) bool {
 func (r *run) owing(a attempt) *metadata.Event {
 	if a.posted.once {
 		if a.err != nil {
-			r.log.Warn("event not delivered", "handler", a.handler, "type", a.posted.event.Event.Type, "error", a.err)
+			r.log.Warn("event not delivered", "handler", a.handler, "type", a.posted.event.Event.Type, "error", inFull(a.err))
 		}
 		return nil
 	}

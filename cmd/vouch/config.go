@@ -25,6 +25,7 @@ type configuration struct {
 
 	origins map[string]string     // the file of each subscription
 	senders map[string]makeSender // of the handlers that are no programs, by name
+	paths   []namedPath           // every path in it
 }
 
 const systemConfig = "/etc/vouch/vouch.yaml"
@@ -60,6 +61,7 @@ func loadConfig(file string) (*configuration, error) {
 	if err != nil {
 		return nil, &refusal{"configuration: " + err.Error(), ""}
 	}
+	c.paths = append(c.paths, doc.paths...)
 	errs := append(doc.errs, c.readSubscriptions()...)
 	blocks, err := readBlocks(c.blocksDir())
 	if err != nil {
@@ -115,6 +117,11 @@ func (c *configuration) reloadBlocks() ([]subscriber.Block, error) {
 
 func (c *configuration) subscriptionsDir() string {
 	return filepath.Join(filepath.Dir(c.File), "subscriptions.d")
+}
+
+// credentialsDir is where subscription import puts user names and passwords.
+func (c *configuration) credentialsDir() string {
+	return filepath.Join(filepath.Dir(c.File), "credentials")
 }
 
 func (c *configuration) blocksDir() string { return filepath.Join(filepath.Dir(c.File), "blocks.d") }
@@ -216,6 +223,7 @@ func (c *configuration) readSubscriptions() configErrors {
 		doc, err := readYAML(file, func(n node) {
 			empty = false
 			c.addSubscription(n, readSubscription(n, name), names)
+			c.paths = append(c.paths, n.doc.paths...)
 		})
 		errs = append(errs, fileErrors(file, doc, err, empty)...)
 	}

@@ -92,12 +92,15 @@ func intTo(dst *int, least, most int) func(node) {
 // pathTo reads an absolute path: vouch runs from cron and from handlers, and a
 // relative one would mean something else each time.
 func pathTo(dst *string) func(node) {
-	return checked(dst, func(s string) (string, string) {
-		if !filepath.IsAbs(s) || strings.ContainsRune(s, 0) {
-			return "not an absolute path: " + quoted(s), "begin it with /"
-		}
-		return "", ""
-	})
+	return func(n node) {
+		checked(dst, func(s string) (string, string) {
+			if !filepath.IsAbs(s) || strings.ContainsRune(s, 0) {
+				return "not an absolute path: " + quoted(s), "begin it with /"
+			}
+			n.doc.paths = append(n.doc.paths, namedPath{s, n.doc.file})
+			return "", ""
+		})(n)
+	}
 }
 
 // zero reports a plain 0, which needs no unit.

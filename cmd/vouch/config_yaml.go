@@ -51,9 +51,13 @@ func (e configErrors) Error() string {
 
 // document is one file while it is read.
 type document struct {
-	file string
-	errs configErrors
+	file  string
+	errs  configErrors
+	paths []namedPath
 }
+
+// namedPath is a path that a file of the configuration names.
+type namedPath struct{ path, by string }
 
 func (d *document) failAt(t *token.Token, what, fix string) {
 	e := &configError{File: d.file, What: what, Fix: fix}

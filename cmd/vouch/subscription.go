@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -213,42 +212,6 @@ func selectorText(e selectorEntry) string {
 		}
 	}
 	return strings.Join(parts, " ")
-}
-
-func (s *session) subscriptionRemove() *cli.Command {
-	return &cli.Command{
-		Name: "rm", Usage: "unsubscribe, and withdraw the list's images", ArgsUsage: "NAME",
-		Description: `Removes the subscription's file; its images are withdrawn at once, without
-asking further. Their bytes stay under expired/ for cache.keep_expired. When
-another process is at work the next run withdraws them.`,
-		Action: takes(1, 1, s.removeSubscription),
-	}
-}
-
-func (s *session) removeSubscription(c *cli.Context) error {
-	conf, err := s.load()
-	if err != nil {
-		return err
-	}
-	name := c.Args().First()
-	if _, err := conf.subscription(name); err != nil {
-		return err
-	}
-	file := conf.origins[name]
-	if file == conf.File {
-		return &refusal{"subscription " + quoted(name) + " is in " + conf.File, "take it out there; vouch sync does the rest"}
-	}
-	if err := subscriber.AcceptRemoval(conf.Site, name); err != nil {
-		return err
-	}
-	if err := os.Remove(file); err != nil {
-		return fmt.Errorf("subscription: %w", err)
-	}
-	next, err := s.takeEffect(c.Context)
-	if err != nil {
-		return err
-	}
-	return s.done("subscription "+quoted(name)+" is removed", next)
 }
 
 // pass makes a change of the configuration effective without the network, and

@@ -185,7 +185,7 @@ func (m *move) free(name string) string {
 
 // secretFiles are where the user name and the password of a subscription go.
 func (m *move) secretFiles(name string) []string {
-	dir := filepath.Join(filepath.Dir(m.conf.File), "credentials")
+	dir := m.conf.credentialsDir()
 	return []string{filepath.Join(dir, name+".username"), filepath.Join(dir, name+".password")}
 }
 
