@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -116,7 +117,7 @@ func secret(name string) (string, error) {
 	if name == "" {
 		return "", nil
 	}
-	f, err := os.Open(name)
+	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a named pipe would wait for a writer
 	if err != nil {
 		return "", fmt.Errorf("destination: credentials: %w", err)
 	}
@@ -125,7 +126,10 @@ func secret(name string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("destination: credentials: %w", err)
 	}
-	if !fi.Mode().IsRegular() || fi.Mode().Perm()&0o077 != 0 {
+	if !fi.Mode().IsRegular() {
+		return "", hint("name a file", fmt.Errorf("destination: credentials: %q: not a regular file", name))
+	}
+	if fi.Mode().Perm()&0o077 != 0 {
 		return "", hint("chmod 600 it, and change the secret if others may have read it", fmt.Errorf("destination: credentials: %q: others can read it (mode %v)", name, fi.Mode()))
 	}
 	b, err := io.ReadAll(io.LimitReader(f, 8<<10+1))

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -77,6 +78,9 @@ func TestT29_Credentials(t *testing.T) {
 	if err := os.Chmod(open0644, 0o644); err != nil {
 		t.Fatal(err)
 	}
+	if err := syscall.Mkfifo(dir+"/fifo", 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for what, c := range map[string]struct {
 		dest string
 		o    Options
@@ -84,6 +88,7 @@ func TestT29_Credentials(t *testing.T) {
 		"over http":       {"http://host.example/l", Options{UsernameFile: name, PasswordFile: password}},
 		"token over http": {"http://host.example/l", Options{TokenFile: password}},
 		"others read":     {"https://host.example/l", Options{TokenFile: open0644}},
+		"a pipe":          {"https://host.example/l", Options{TokenFile: dir + "/fifo"}},
 		"two lines":       {"https://host.example/l", Options{TokenFile: write(t, dir+"/two", "canary\ncanary")}},
 		"empty":           {"https://host.example/l", Options{TokenFile: write(t, dir+"/empty", "\n")}},
 		"both":            {"https://host.example/l", Options{UsernameFile: name, TokenFile: password}},
