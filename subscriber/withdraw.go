@@ -172,12 +172,17 @@ func (r *run) publishedDigests() map[cache.Digest]bool {
 	return used
 }
 
-// restamp notes what an inode looks like after our own operations on it.
+// restamp notes what an inode looks like after our own operations on it, which
+// make and remove names and change its mode. If anything else is different,
+// somebody wrote to it since inspect looked: the next look must find that.
 func (r *run) restamp(d cache.Digest) {
-	if b := r.st.Blobs[d]; b != nil {
-		if s, err := r.cache.Stat(d); err == nil {
-			b.Stamp = s
-		}
+	b := r.st.Blobs[d]
+	if b == nil {
+		return
+	}
+	s, err := r.cache.Stat(d)
+	if err == nil && s.Ino == b.Stamp.Ino && s.Size == b.Stamp.Size && s.Mtime == b.Stamp.Mtime {
+		b.Stamp = s
 	}
 }
 

@@ -218,3 +218,31 @@ func TestT40_HostileDocuments(t *testing.T) {
 	}
 	sameTree(t, before, s.cacheTree())
 }
+
+// TestT27_ChangedBetween: bytes that somebody changes between vouch's look at
+// them and its own operation on the file are not taken for what that operation
+// left. Here an old handler writes into an image that is about to leave.
+func TestT27_ChangedBetween(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.handler("careless", `[ "$VMCATCHER_EVENT_TYPE" != ExpirePrefix ] || { chmod u+w "$VMCATCHER_CACHE_DIR_CACHE/one"; printf 'the wrong bytes' >"$VMCATCHER_CACHE_DIR_CACHE/one"; }`+"\n", object{"vmcatcher": true})
+	s.publish(s.draft("1", picture{"one", "the right bytes", nil}))
+	s.sync(0)
+	s.subscription("main")["images"] = object{"exclude": []object{{"identifier": "one"}}}
+	s.sync(0)
+	if s.endorsed("one") != "" {
+		t.Fatal("it is still there")
+	}
+	kept, _ := filepath.Glob(s.path("cache", "expired", "one.*"))
+	if len(kept) != 1 {
+		t.Fatalf("kept: %q", kept)
+	}
+	if raw, _ := os.ReadFile(kept[0]); string(raw) != "the wrong bytes" {
+		t.Fatalf("the handler did not do what it is for: %q", raw)
+	}
+	delete(s.subscription("main"), "images")
+	s.sync(3) // it says that bytes were changed
+	if have := s.endorsed("one"); have != "the right bytes" {
+		t.Errorf("published: %q", have)
+	}
+}
