@@ -163,7 +163,7 @@ func (r *run) deliver(ctx context.Context) error {
 		case <-enough:
 			r.courier.enough.Store(true)
 		case <-r.tick.C:
-			if err := r.heedBlocks(ctx); err != nil {
+			if err := r.heed(ctx); err != nil {
 				return err
 			}
 		}

@@ -200,19 +200,26 @@ func (r *run) dropOtherSizes(a *arrival) error {
 	return r.commitFailures(bad)
 }
 
-// publishAllowed looks at the site's blocks once more and publishes what they
-// leave: a block that was acknowledged is never overtaken by a download.
+// publishAllowed looks at the site's blocks and the clock once more and publishes
+// what they leave: neither a block that was acknowledged nor a date is ever
+// overtaken by a download.
 func (r *run) publishAllowed(ctx context.Context, batch []want) error {
-	if err := r.heedBlocks(ctx); err != nil {
+	if err := r.heed(ctx); err != nil {
 		return err
 	}
 	return r.publish(ctx, r.stillAllowed(batch))
 }
 
-// stillAllowed drops images that were blocked while they were downloaded.
+// stillAllowed drops images that were blocked or have expired while they were
+// downloaded.
 func (r *run) stillAllowed(wants []want) []want {
 	var ok []want
 	for _, w := range wants {
+		if ends := r.imageEntry(w.list, w.image).Expires; r.over(ends) {
+			l := r.ended(w.key)
+			r.result(w.key, w.image.Version, "held", l.reason, l.detail)
+			continue
+		}
 		x := wish{want: w}
 		r.judgeWish(&x, blockedList(r.cfg.Blocks, w.key.List, r.speaker(w.list), r.at))
 		if x.code == verdict.Blocked {
@@ -350,35 +357,4 @@ func rejectionOf(err error) *verdict.Rejection {
 		return verdict.Reject(verdict.NoSpace, "%v", err)
 	}
 	return nil
-}
-
-// heedBlocks reads the site's blocks again, withdraws what they say, and
-// acknowledges them in the status. It is called each second while a run waits
-// for something, and before anything is published.
-func (r *run) heedBlocks(ctx context.Context) error {
-	if r.cfg.Reload == nil || r.dry {
-		return nil
-	}
-	blocks, err := r.cfg.Reload()
-	if err != nil {
-		r.log.Warn("blocks: not read again", "error", err)
-		return nil
-	}
-	if slices.Equal(blocks, r.cfg.Blocks) {
-		return nil
-	}
-	r.cfg.Blocks = blocks
-	var gone []leave
-	for key, row := range r.st.Images {
-		if !row.Published {
-			continue
-		}
-		if b := r.blocking(key, row, r.st.Lists[key.List]); b != nil {
-			gone = append(gone, leave{key: key, typ: event.ImageBlocked, reason: string(verdict.Blocked), detail: b.Reason})
-		}
-	}
-	if err := r.withdraw(ctx, gone); err != nil {
-		return err
-	}
-	return r.writeStatus()
 }

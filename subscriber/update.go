@@ -80,7 +80,7 @@ func (r *run) refresh(ctx context.Context, client *fetch.Client, subs []*Subscri
 				return err
 			}
 		case <-r.tick.C:
-			if err := r.heedBlocks(ctx); err != nil {
+			if err := r.heed(ctx); err != nil {
 				return err
 			}
 		case <-ctx.Done():

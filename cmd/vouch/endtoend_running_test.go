@@ -155,3 +155,45 @@ func TestF14_ManyAtOnce(t *testing.T) {
 		t.Error("nobody did the work")
 	}
 }
+
+// TestT04_WhileASyncRuns: a date that passes in the middle of a run without a
+// daemon is acted on within seconds, and is not overtaken by a download that
+// ends after it.
+func TestT04_WhileASyncRuns(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.expect(0, []string{"version"}) // built
+	ends := time.Now().Add(10 * time.Second).UTC().Truncate(time.Second)
+	date := object{"dc:date:expires": ends.Format(time.RFC3339)}
+	release := make(chan struct{})
+	s.pub.hook("/images/late", slow("bytes that come too late", release))
+	s.pub.hook("/images/hung", slow("never all of it", nil))
+	b := s.draft("1", picture{"dated", "dated bytes", date}, picture{"plain", "plain bytes", nil})
+	b.Image("late", []byte("bytes that come too late"), s.pub.URL+"/images/late").ImageSet("dc:date:expires", date["dc:date:expires"])
+	s.publish(b.Image("hung", []byte("never all of it"), s.pub.URL+"/images/hung"))
+	cmd := s.command("sync")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	s.here("dated", true, 9*time.Second)
+	s.here("dated", false, 30*time.Second)
+	if late := time.Since(ends); late < 0 || late > 10*time.Second {
+		t.Errorf("it left %v after its date", late)
+	} else {
+		t.Logf("it left %v after its date", late.Round(time.Millisecond))
+	}
+	close(release)
+	for range 30 { // long enough for it to arrive
+		time.Sleep(100 * time.Millisecond)
+		if s.endorsed("late") != "" {
+			t.Fatal("published after its date")
+		}
+	}
+	if s.endorsed("plain") == "" {
+		t.Error("what has no date of its own went as well")
+	}
+	if out := s.expect(0, []string{"event", "ls"}, `image\.expired +dated .*image-expired`); strings.Contains(out.stdout, "image.available  late") {
+		t.Errorf("told of it:\n%s", out.stdout)
+	}
+}
