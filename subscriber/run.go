@@ -32,6 +32,8 @@ type run struct {
 	dry   bool
 	paced bool // see Options
 
+	missed time.Time // when the calendar changed something that no pass has acted on yet
+
 	takeOver   bool            // the cache may belong to another state
 	only       map[string]bool // subscriptions to fetch and download for; nil = all
 	subs       map[string]*Subscription
