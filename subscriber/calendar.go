@@ -9,9 +9,10 @@ import (
 // list is a week from its end, a block ends, a grace is over. Zero is never.
 //
 // Whoever keeps a state must make a pass then. What lies in the past was acted
-// on by this run, or waits for something else than time.
+// on by this run, or waits for something else than time; or it was missed, by a
+// run that does not act on the calendar.
 func (r *run) nextChange() time.Time {
-	var next time.Time
+	next := r.missed
 	note := func(t time.Time) {
 		if t.After(r.at) {
 			next = earlier(next, t)

@@ -51,6 +51,27 @@ func TestStatus_Next(t *testing.T) {
 	next("nothing", time.Time{})
 }
 
+// A smaller operation after a date, before the pass that acts on it, does not
+// make anybody forget the date.
+func TestT04_DateNotForgotten(t *testing.T) {
+	t.Parallel()
+	w := subscribertest.New(t)
+	ends := w.At.UTC().Truncate(time.Second).Add(hour)
+	w.Publish("1.0", image{ID: "a", Content: "alpha", Set: map[string]any{"dc:date:expires": ends.Format(time.RFC3339)}})
+	w.Sync()
+	for _, late := range []time.Duration{0, time.Second} {
+		deliverAt(t, w, ends.Add(late))
+		if have := statusOf(t, w).Next; !have.Equal(ends) {
+			t.Errorf("%v after the date, with nothing withdrawn: next is %v", late, have)
+		}
+	}
+	expect(t, w.SyncAt(ends.Add(2*time.Second)), "a", "withdrawn image-expired")
+	deliverAt(t, w, ends.Add(3*time.Second))
+	if have := statusOf(t, w).Next; !have.After(ends) {
+		t.Errorf("after it was acted on: next is %v", have)
+	}
+}
+
 // A trust directory that is gone: the end of the grace is a date to wake for.
 func TestStatus_NextInDoubt(t *testing.T) {
 	t.Parallel()

@@ -4,34 +4,68 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // controlSocket is where a command asks a running daemon for the state. To be
-// connected is the request, to hang up, or to die, its end; nothing is said.
-// While somebody is connected the daemon makes no pass, and stops the one it
-// makes. So a command does its own work, with its own progress and exit code,
-// and waits for no download or handler of the daemon.
+// connected is the request, to hang up, or to die, its end; all that is said is
+// a byte from time to time, by which the daemon knows that whoever asks is not
+// stopped (SIGSTOP) himself. While somebody asks the daemon makes no pass, and
+// stops the one it makes. So a command does its own work, with its own progress
+// and exit code, and waits for no download or handler of the daemon.
 const controlSocket = "control.sock"
+
+// How often a command says so, and after how long without a word nobody asks
+// any more. Variables for tests.
+var (
+	knockEvery = 2 * time.Second
+	knockMost  = 15 * time.Second
+)
 
 // askDaemon asks for the state, which the caller then gets by its lock; leave
 // ends the request. Without a daemon, or one of another user, it does nothing.
 func askDaemon(dir string) (leave func()) {
-	var conn net.Conn
-	if err := inDir(dir, func(place string) (err error) {
+	ctx, leave := context.WithCancel(context.Background())
+	conn := knock(dir)
+	if conn == nil {
+		return leave
+	}
+	every := time.NewTicker(knockEvery)
+	go func() {
+		defer every.Stop()
+		defer func() { conn.Close() }()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-every.C:
+			}
+			if _, err := conn.Write([]byte{'\n'}); err == nil {
+				continue
+			}
+			conn.Close() // it has given us up, or was started again
+			if again := knock(dir); again != nil {
+				conn = again
+			}
+		}
+	}()
+	return leave
+}
+
+// knock connects to the daemon; nil when there is none.
+func knock(dir string) (conn net.Conn) {
+	inDir(dir, func(place string) (err error) {
 		conn, err = net.Dial("unix", filepath.Join(place, controlSocket))
 		return err
-	}); err != nil {
-		return func() {}
-	}
-	return func() { conn.Close() }
+	})
+	return conn
 }
 
 // inDir calls fn with a short name of dir: the name of a socket has at most
@@ -92,6 +126,7 @@ func (d *door) serve(ctx context.Context) {
 			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 				return
 			}
+			time.Sleep(100 * time.Millisecond) // no descriptor is left, say
 			continue
 		}
 		if !ours(conn) {
@@ -104,7 +139,10 @@ func (d *door) serve(ctx context.Context) {
 			if !d.tell(ctx, 1) {
 				return
 			}
-			io.Copy(io.Discard, conn)
+			for err := error(nil); err == nil; {
+				conn.SetReadDeadline(time.Now().Add(knockMost))
+				_, err = conn.Read(make([]byte, 64))
+			}
 			d.tell(ctx, -1)
 		})
 	}

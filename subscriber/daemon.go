@@ -25,7 +25,14 @@ const (
 	stopWithin  = 9 * time.Second // then it leaves as if killed, which loses nothing
 	pauseMost   = time.Minute     // after a pass that failed
 	eventsApart = time.Second     // between two deliveries that nothing else asks for
-	patience    = 2 * time.Second // a pass may take from the beginning before it is stopped for a refresh
+)
+
+// patience is how long a pass may take before it is stopped for a refresh;
+// longPatience, more than a handler has, before it is for a list that is due.
+// Both double while no pass comes to its end (see hurry). Variables for tests.
+var (
+	patience     = 2 * time.Second
+	longPatience = 20 * time.Minute
 )
 
 // DaemonState is what a service manager is told.
@@ -65,8 +72,8 @@ type DaemonOptions struct {
 //
 // A change that only facts can make does not wait for a download or a handler:
 // the pass that runs is stopped, which keeps what it has, and begun again. The
-// same goes for a refresh, after a moment, and for another operation that
-// wants the state.
+// same goes for a refresh, after a moment, for a list that is due, after some
+// minutes, and for another operation that wants the state.
 //
 // It returns nil after ctx has ended, within 10 s. Errors, at start only: those
 // of Load and Apply, ErrUsage, ErrStorage, LockedError when another daemon runs. A pass
@@ -111,8 +118,18 @@ func Daemon(ctx context.Context, o DaemonOptions) error {
 }
 
 func (d *daemon) loop(ctx context.Context) {
+	late := make(chan struct{})
+	d.late = late
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopWithin, func() { close(late) }) })()
 	var beside sync.WaitGroup
-	defer beside.Wait()
+	defer func() {
+		ended := make(chan struct{})
+		go func() { beside.Wait(); close(ended) }()
+		select {
+		case <-ended:
+		case <-late:
+		}
+	}()
 	beside.Go(func() { d.door.serve(ctx) })
 	beside.Go(func() { d.scrub(ctx) })
 	beside.Go(func() { d.recheck(ctx) })
@@ -170,15 +187,19 @@ type daemon struct {
 	acted  time.Time // the change that was acted on
 	events time.Time // when an event is to be told again
 
+	hurried  int // passes stopped for what could have waited, one after the other
 	failures int
-	failed   string    // how it failed last
-	pause    time.Time // nothing is done before
-	fetch    time.Time // the next fetch
+	failed   string          // how it failed last
+	pause    time.Time       // nothing is done before
+	late     <-chan struct{} // closed when what has not stopped is left behind
+	fetch    time.Time       // the next fetch
 }
 
 // job is one pass.
 type job struct {
 	names map[string]time.Time // to fetch, and what to remember as their time
+	begun time.Time
+	trust uint64 // what of the trust directory had been acted on by then
 	run   func(context.Context, *Config) (*Report, error)
 	facts bool // it acts on facts
 }
@@ -205,12 +226,17 @@ func (d *daemon) look(now time.Time) {
 	d.readStatus()
 	if d.trust.changed(now) {
 		d.facts = "trust"
-		maps.Copy(d.owed, d.doubted)
-		clear(d.doubted)
+		d.believe()
 	}
 	if d.conf.changed(now) {
 		d.reload()
 	}
+}
+
+// believe makes due what could not be believed: it may be different now.
+func (d *daemon) believe() {
+	maps.Copy(d.owed, d.doubted)
+	clear(d.doubted)
 }
 
 func (d *daemon) readStatus() {
@@ -264,6 +290,7 @@ func (d *daemon) reload() {
 	}
 	d.configure(c, t)
 	d.facts = "configuration"
+	d.believe()
 	d.Journal.Info("configuration reloaded", "subscriptions", len(c.Subscriptions), "blocks", len(c.Blocks))
 }
 

@@ -18,9 +18,14 @@ func (d *daemon) perform(ctx context.Context, j *job) {
 		}
 	}
 	clear(d.asked) // the job has them
+	for name, slot := range j.names {
+		d.slots[name] = slot
+		delete(d.owed, name)
+	}
+	j.begun, j.trust = time.Now(), d.trust.acted
 	passing, stop := context.WithCancel(ctx)
 	defer stop()
-	patient := time.After(patience)
+	patient := time.After(d.hurry(patience, 10))
 	urgent := ""
 	type result struct {
 		rep *Report
@@ -46,17 +51,16 @@ func (d *daemon) perform(ctx context.Context, j *job) {
 			d.refresh(name)
 		case change := <-d.door.came:
 			d.guests += change
-		case <-patient:
-			patient = nil
+		case <-patient: // it is looked at again
 		case <-ctx.Done():
 			select {
 			case <-done:
-			case <-time.After(stopWithin):
+			case <-d.late:
 			}
 			return
 		}
 		if urgent == "" {
-			urgent = d.urgent(patient != nil)
+			urgent = d.urgent(time.Since(j.begun))
 		}
 		if urgent != "" {
 			stop()
@@ -64,17 +68,27 @@ func (d *daemon) perform(ctx context.Context, j *job) {
 	}
 }
 
-// urgent is what a pass is stopped for, "" for nothing.
-func (d *daemon) urgent(patient bool) string {
+// urgent is what a pass that has lasted so long is stopped for, "" for nothing.
+func (d *daemon) urgent(lasted time.Duration) string {
+	now := time.Now()
 	switch {
-	case d.pressing(time.Now()):
+	case d.pressing(now):
 		return "a change"
 	case d.guests > 0:
 		return "a command"
-	case len(d.asked) > 0 && !patient:
+	case len(d.asked) > 0 && lasted >= d.hurry(patience, 10):
 		return "a refresh"
+	case lasted >= d.hurry(longPatience, 3) && len(d.due(now)) > 0:
+		return "a list that is due"
 	}
 	return ""
+}
+
+// hurry is a patience, doubled for each pass that was stopped for want of it
+// since one came to its end: whoever asks for refreshes all the time stops no
+// download, which takes its time to go on where it was, and no handler for ever.
+func (d *daemon) hurry(patience time.Duration, most int) time.Duration {
+	return patience << min(d.hurried, most)
 }
 
 // conclude notes how a pass ended.
@@ -84,13 +98,16 @@ func (d *daemon) conclude(ctx context.Context, urgent string, j *job, rep *Repor
 	if !d.events.IsZero() {
 		d.events = latest(d.events, time.Now().Add(eventsApart))
 	}
+	if err != nil && j.facts {
+		d.facts = cmp.Or(d.facts, "again")
+	}
 	switch {
 	case err != nil && (urgent != "" || ctx.Err() != nil):
 		for name := range j.names {
 			d.owed[name] = true
 		}
-		if j.facts && urgent == "a command" {
-			d.facts = cmp.Or(d.facts, "again")
+		if urgent == "a refresh" || urgent == "a list that is due" {
+			d.hurried++
 		}
 		if ctx.Err() == nil {
 			d.Journal.Info("pass stopped, and begun again later", "for", urgent)
@@ -98,16 +115,17 @@ func (d *daemon) conclude(ctx context.Context, urgent string, j *job, rep *Repor
 		return
 	case err != nil:
 		d.fail(err)
-		if j.facts {
-			d.facts = cmp.Or(d.facts, "again")
-		}
 	default:
-		d.failures, d.failed = 0, ""
+		d.hurried, d.failures, d.failed = 0, 0, ""
 	}
-	for name, slot := range j.names {
-		d.slots[name] = slot
+	for name := range j.names {
 		delete(d.owed, name)
-		if rep != nil && rep.Exit == 5 {
+		switch {
+		case err != nil && d.attempted[name].Before(j.begun.Truncate(time.Second)): // not fetched yet
+			d.owed[name] = true
+		case rep != nil && rep.Exit == 5 && d.trust.acted != j.trust: // which changed meanwhile
+			d.owed[name] = true
+		case rep != nil && rep.Exit == 5:
 			d.doubted[name] = true
 		}
 	}

@@ -24,7 +24,13 @@ func holdsBack(err error) bool {
 // leftAlone says that a handler is not asked in this run. A run that is not
 // paced asks it once.
 func (r *run) leftAlone(handler string) bool {
-	return r.paced && r.st.Meta.Down[handler].Next.After(r.at)
+	return r.paced && r.ahead(r.st.Meta.Down[handler].Next)
+}
+
+// ahead says that a next attempt lies ahead. One that lies further ahead than
+// anybody is left alone was noted by a clock that was wrong, and is due (F-11).
+func (r *run) ahead(next time.Time) bool {
+	return next.After(r.at) && next.Sub(r.now()) < longestWish+time.Minute
 }
 
 // now is the run's instant, moved on: a handler may take its time to fail.

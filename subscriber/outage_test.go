@@ -203,6 +203,25 @@ func TestDelivery_RetryAfter(t *testing.T) {
 	}
 }
 
+// A next attempt that a wrong clock put far ahead is made when the clock is right.
+func TestF11_NextAttempt(t *testing.T) {
+	w := subscribertest.New(t)
+	m := moody(w, gone)
+	w.Publish("1.0", image{ID: "a", Content: "alpha"})
+	w.SyncAt(w.At.Add(5 * hour))
+	m.news()
+	m.answer = taken
+	deliverAt(t, w, w.At.Add(time.Minute))
+	_, told := m.news()
+	expectHeard(t, told, "image.announced a", "image.available a")
+	m.answer = gone
+	w.Publish("1.1", image{ID: "b", Content: "beta"})
+	w.SyncAt(w.At.Add(2 * time.Minute))
+	if next := statusOf(t, w).Handlers[0].Next; next.After(w.At.Add(3 * time.Minute)) {
+		t.Errorf("next is %v", next)
+	}
+}
+
 // What waits behind a dead handler is given up in its time, and seen.
 func TestDelivery_DeadLettersBehind(t *testing.T) {
 	w := subscribertest.New(t)

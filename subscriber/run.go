@@ -32,6 +32,8 @@ type run struct {
 	dry   bool
 	paced bool // see Options
 
+	missed time.Time // when the calendar changed something that no pass has acted on yet
+
 	takeOver   bool            // the cache may belong to another state
 	only       map[string]bool // subscriptions to fetch and download for; nil = all
 	subs       map[string]*Subscription
@@ -79,6 +81,7 @@ const minSpace = 64 << 20
 // opening says how a run takes possession.
 type opening struct {
 	join     bool // a waiting run may do our work
+	urgent   bool // the daemon's pass makes way, although it is the daemon that asks
 	takeOver bool // the cache may belong to a state that is gone (cache adopt --take-over)
 }
 
@@ -102,7 +105,7 @@ func open(ctx context.Context, c *Config, o Options, how opening) (_ *run, joine
 	if err := prepareStateDir(c.StateDir, c.Cache.GID); err != nil {
 		return nil, "", err
 	}
-	if r.lock, joined, err = lockState(ctx, c.StateDir, o.NoWait || o.Handler, how.join, o.Paced, time.Now()); err != nil {
+	if r.lock, joined, err = lockState(ctx, c.StateDir, o.NoWait || o.Handler, how.join, o.Paced && !how.urgent, time.Now()); err != nil {
 		return nil, joined, err
 	}
 	r.begun = time.Now()

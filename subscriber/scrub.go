@@ -54,26 +54,28 @@ func turn(all []suspect, every time.Duration, at time.Time) []suspect {
 // what is wrong is taken away as by CheckCache, and downloaded by the next sync.
 func Scrub(ctx context.Context, c *Config, o Options) (*CheckReport, error) {
 	if c.Cache.CheckEvery <= 0 {
-		return examine(ctx, c, o, nil, 0)
+		return examine(ctx, c, o, opening{}, nil, 0)
 	}
-	all, at, err := suspects(ctx, c, o)
+	all, at, err := suspects(ctx, c, o, opening{})
 	if err != nil {
 		return nil, err
 	}
-	return examine(ctx, c, o, turn(all, c.Cache.CheckEvery, at), scrubRate)
+	return examine(ctx, c, o, opening{}, turn(all, c.Cache.CheckEvery, at), scrubRate)
 }
 
-// Recheck hashes one blob now. One that the cache does not have is sound.
+// Recheck hashes one blob now, whatever a daemon downloads meanwhile. One that
+// the cache does not have is sound.
 func Recheck(ctx context.Context, c *Config, o Options, d cache.Digest) (*CheckReport, error) {
-	all, _, err := suspects(ctx, c, o)
+	now := opening{urgent: true}
+	all, _, err := suspects(ctx, c, o, now)
 	if err != nil {
 		return nil, err
 	}
-	return examine(ctx, c, o, slices.DeleteFunc(all, func(s suspect) bool { return s.digest != d }), 0)
+	return examine(ctx, c, o, now, slices.DeleteFunc(all, func(s suspect) bool { return s.digest != d }), 0)
 }
 
 // examine hashes blobs at no more than rate bytes per second, 0 for no limit.
-func examine(ctx context.Context, c *Config, o Options, due []suspect, rate int64) (*CheckReport, error) {
+func examine(ctx context.Context, c *Config, o Options, how opening, due []suspect, rate int64) (*CheckReport, error) {
 	rep := &CheckReport{Schema: "vouch/check/v1", Corrupt: []string{}, Missing: []string{}}
 	if len(due) == 0 {
 		return rep, nil
@@ -82,7 +84,7 @@ func examine(ctx context.Context, c *Config, o Options, due []suspect, rate int6
 	if err != nil {
 		return nil, err
 	}
-	r, _, err := open(ctx, c, o, opening{})
+	r, _, err := open(ctx, c, o, how)
 	if err != nil {
 		return nil, err
 	}
@@ -130,8 +132,8 @@ func hashAgain(ctx context.Context, c *Config, due []suspect, rate int64) (map[c
 }
 
 // suspects asks the state for all blobs, and when that was.
-func suspects(ctx context.Context, c *Config, o Options) ([]suspect, time.Time, error) {
-	r, _, err := open(ctx, c, o, opening{})
+func suspects(ctx context.Context, c *Config, o Options, how opening) ([]suspect, time.Time, error) {
+	r, _, err := open(ctx, c, o, how)
 	if err != nil {
 		return nil, time.Time{}, err
 	}

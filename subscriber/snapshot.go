@@ -335,7 +335,11 @@ func (r *run) deliveryStatus(s *Status) {
 				sum.add(d, e.Event.Time)
 				if heard := [2]string{name, e.Event.Subject}; !d.Dead && (e.Event.Subject == "" || !first[heard]) {
 					first[heard] = true // later ones of the same image wait for it
-					sum.Next = earlier(sum.Next, latest(d.Next, e.Event.Time))
+					next := earlier(e.Event.Time, r.at)
+					if r.ahead(d.Next) {
+						next = d.Next
+					}
+					sum.Next = earlier(sum.Next, next)
 				}
 			}
 			if len(s.Deliveries) < 1000 {

@@ -333,12 +333,13 @@ func TestHTTP_Sendfile(t *testing.T) {
 }
 
 // TestT28_HTTPCorrupt: bytes that rot in the cache are not served; the daemon
-// hears of it from its own server, and heals.
+// hears of it from its own server, and heals, whatever else it downloads.
 func TestT28_HTTPCorrupt(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	content := strings.Repeat("an image, byte for byte. ", 40000)
-	s.publish(s.draft("1", picture{"one", content, nil}))
+	s.pub.hook("/images/hung", slow("never all of it", nil))
+	s.publish(s.draft("1", picture{"one", content, nil}).Image("hung", []byte("never all of it"), s.pub.URL+"/images/hung"))
 	d := s.daemon()
 	s.here("one", true, 30*time.Second)
 	data := d.url() + "/v1/images/one/data"
@@ -356,7 +357,7 @@ func TestT28_HTTPCorrupt(t *testing.T) {
 	f.WriteAt([]byte("X"), 500000)
 	f.Close()
 	begun := time.Now()
-	waitUntil(t, "healed", 60*time.Second, func() bool {
+	waitUntil(t, "healed", 20*time.Second, func() bool {
 		code, _, body := s.curl(data)
 		if body != content && code == "200" {
 			t.Fatalf("%d other bytes", len(body))

@@ -20,6 +20,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"strconv"
 	"time"
 
@@ -38,6 +39,10 @@ type View struct {
 	Events  []event.Event      // the newest ones, newest first; /events and details show no others
 }
 
+// rendering is how many pages are made at a time: one of a big site takes some
+// megabytes, and everybody who can connect may ask.
+const rendering = 4
+
 //go:embed templates assets
 var files embed.FS
 
@@ -54,22 +59,19 @@ const policy = "default-src 'none'; style-src 'self'; script-src 'self'; connect
 // perhaps from several goroutines at once. subscriber.ErrNoStatus from it is as
 // a View without Status; any other error is shown, as 503. Site.Read is one.
 func Handler(read func() (View, error)) http.Handler {
-	mux := http.NewServeMux()
+	mux, turn := http.NewServeMux(), make(chan struct{}, rendering)
 	page := func(pattern, name string, build builder) {
 		mux.HandleFunc("GET "+pattern, func(w http.ResponseWriter, r *http.Request) {
-			f := &frame{Path: r.URL.Path}
-			v, err := read()
-			f.View = v
-			if err != nil && !errors.Is(err, subscriber.ErrNoStatus) {
-				f.write(w, http.StatusServiceUnavailable, "error", failure{"The state cannot be read", err.Error(), "vouch status, on the machine itself, may say more"})
+			select {
+			case turn <- struct{}{}:
+			case <-r.Context().Done():
 				return
 			}
-			f.begin()
-			if data := build(f, r.URL.Query()); data != nil {
-				f.write(w, http.StatusOK, name, data)
-				return
-			}
-			f.write(w, http.StatusNotFound, "error", failure{"There is no such page", "", "it may have been removed meanwhile; the lists and images of this site are linked above"})
+			code, body := func() (int, []byte) {
+				defer func() { <-turn }()
+				return render(read, r.URL, name, build)
+			}()
+			send(w, code, body)
 		})
 	}
 	page("/{$}", "front", frontPage)
@@ -125,18 +127,36 @@ var templates = func() map[string]*template.Template {
 	return all
 }()
 
-// write renders a page whole before the first byte leaves.
-func (f *frame) write(w http.ResponseWriter, code int, name string, data any) {
+// render makes a page whole before the first byte leaves.
+func render(read func() (View, error), u *url.URL, name string, build builder) (code int, body []byte) {
+	f := &frame{Path: u.Path}
+	v, err := read()
+	f.View = v
+	if err != nil && !errors.Is(err, subscriber.ErrNoStatus) {
+		return f.render(http.StatusServiceUnavailable, "error", failure{"The state cannot be read", err.Error(), "vouch status, on the machine itself, may say more"})
+	}
+	f.begin()
+	if data := build(f, u.Query()); data != nil {
+		return f.render(http.StatusOK, name, data)
+	}
+	return f.render(http.StatusNotFound, "error", failure{"There is no such page", "", "it may have been removed meanwhile; the lists and images of this site are linked above"})
+}
+
+func (f *frame) render(code int, name string, data any) (int, []byte) {
 	f.Data = data
 	var b bytes.Buffer
 	if err := templates[name].Execute(&b, f); err != nil {
-		http.Error(w, "page: "+err.Error(), http.StatusInternalServerError)
-		return
+		return http.StatusInternalServerError, []byte("page: " + template.HTMLEscapeString(err.Error()))
 	}
+	return code, b.Bytes()
+}
+
+// send takes as long as the client likes.
+func send(w http.ResponseWriter, code int, body []byte) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(b.Len()))
+	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
-	_, _ = w.Write(b.Bytes()) // the client has gone
+	_, _ = w.Write(body) // the client has gone
 }

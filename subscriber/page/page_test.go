@@ -28,6 +28,51 @@ func get(h http.Handler, path string) *httptest.ResponseRecorder {
 
 func showing(v View) http.Handler { return Handler(func() (View, error) { return v, nil }) }
 
+// However many ask, few pages are made at a time; a client that takes its page
+// slowly keeps no other from being made.
+func TestHandler_FewAtATime(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	now, most := 0, 0
+	h := Handler(func() (View, error) {
+		mu.Lock()
+		now++
+		most = max(most, now)
+		mu.Unlock()
+		time.Sleep(5 * time.Millisecond)
+		mu.Lock()
+		defer mu.Unlock()
+		now--
+		return View{}, nil
+	})
+	release := make(chan struct{})
+	var slow sync.WaitGroup
+	for range 2 * rendering {
+		slow.Go(func() { h.ServeHTTP(&standing{httptest.NewRecorder(), release}, httptest.NewRequest("GET", "/", nil)) })
+	}
+	var quick sync.WaitGroup
+	for range 50 {
+		quick.Go(func() { must(t, get(h, "/"), 200) })
+	}
+	quick.Wait()
+	close(release)
+	slow.Wait()
+	if most > rendering {
+		t.Errorf("%d pages were made at once", most)
+	}
+}
+
+// standing is a client that takes nothing for a while.
+type standing struct {
+	*httptest.ResponseRecorder
+	release chan struct{}
+}
+
+func (s *standing) Write(b []byte) (int, error) {
+	<-s.release
+	return s.ResponseRecorder.Write(b)
+}
+
 // allPages are the pages of a site, one of each.
 func allPages(v View) []string {
 	paths := []string{"/", "/lists", "/images", "/events", "/problems", "/no/such/page"}

@@ -1,6 +1,7 @@
 package serve
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"os"
@@ -240,6 +241,26 @@ func TestView_Changes(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.want(200, "/v1/images/one/data")
+
+	// What could not be read for a moment, an error of the disk say.
+	unread := bytes.Repeat([]byte{' '}, len(good))
+	info, err := os.Stat(index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := info.ModTime().Add(time.Second)
+	for _, step := range []struct {
+		content []byte
+		want    int
+	}{{unread, 503}, {good, 200}} {
+		if err := os.WriteFile(index, step.content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(index, at, at); err != nil {
+			t.Fatal(err)
+		}
+		s.want(step.want, "/v1/images/one")
+	}
 }
 
 // Ready is about the daemon: a pass since the start, and none overdue.

@@ -105,6 +105,26 @@ func TestT27_ChangedBytes(t *testing.T) {
 	}
 }
 
+// The clock of a file system moves in steps, of 10 ms before Linux 6.13: bytes
+// that change within the step in which they were judged look as they did, so a
+// judgement takes longer than a step.
+func TestT27_LongerThanATick(t *testing.T) {
+	t.Parallel()
+	s := withLarge(t)
+	i, _ := s.server.look().find("small", "")
+	f, stamp, err := s.server.openBlob(i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	begun := time.Now()
+	v := s.server.judge.of(i, stamp)
+	<-v.done
+	if took := time.Since(begun); v.err != nil || took < 10*time.Millisecond {
+		t.Errorf("%v, after %v", v.err, took)
+	}
+}
+
 // Bytes that change while they are sent: no clean end, although they were right
 // when the server looked.
 func TestT27_ChangedWhileSending(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 )
 
 // description is the OpenAPI document of everything below /v1.
@@ -39,6 +40,9 @@ func (s *Server) handler() http.Handler {
 	mux.Handle("/", s.only(pass(func() http.Handler { return s.Page }), http.MethodGet, http.MethodHead))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
+		if r.ContentLength != 0 { // a body, which nobody reads but the library, before it answers
+			http.NewResponseController(w).SetReadDeadline(time.Now().Add(headerTime))
+		}
 		if p := s.admit(r); p != nil {
 			w.Header().Set("Connection", "close")
 			p.write(w)

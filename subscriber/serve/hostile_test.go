@@ -83,7 +83,16 @@ func TestHostile_Slow(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		fmt.Fprintf(c, "GET /v1/images HTTP/1.1\r\nHost: localhost\r\nX-%d: ", i)
+		switch i % 4 {
+		case 0: // a header without an end
+			fmt.Fprintf(c, "GET /v1/images HTTP/1.1\r\nHost: localhost\r\nX-%d: ", i)
+		case 1: // a body that does not come
+			io.WriteString(c, "GET /v1/images HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n")
+		case 2:
+			io.WriteString(c, "POST /v1/subscriptions/main/refresh HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhe")
+		case 3:
+			io.WriteString(c, "GET /v1/images/one/data HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+		}
 		held = append(held, c)
 	}
 	s.want(200, "/v1/images/one/data")

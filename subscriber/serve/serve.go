@@ -21,7 +21,8 @@
 //     compared it with what vouch left and hashed it if anything was different;
 //     or this process has hashed it, from this inode with this ctime.
 //   - It still looks as it did when it was judged: whatever was written, and
-//     whenever, moves mtime or ctime.
+//     whenever, moves mtime or ctime. Their clock stands still for some
+//     milliseconds at a time; hashing waits until it has moved on.
 //   - The catalogue still names these bytes for this image.
 //
 // To send a file at the disk's speed while it is hashed, the last part of

@@ -104,7 +104,7 @@ func (s *Server) look() *view {
 	index, status := filepath.Join(c.CacheDir, "index.json"), filepath.Join(c.StateDir, "status.json")
 	current := func() (*view, [2]mark) {
 		seen := [2]mark{markOf(index), markOf(status)}
-		if v := s.view.now.Load(); v != nil && v.seen == seen {
+		if v := s.view.now.Load(); v != nil && v.seen == seen && !v.failed() {
 			return v, seen
 		}
 		return nil, seen
@@ -125,6 +125,12 @@ func (s *Server) look() *view {
 		s.view.now.Store(v)
 	}
 	return v
+}
+
+// failed says that something was there and could not be read, which may pass
+// without the file becoming another: it is tried again.
+func (v *view) failed() bool {
+	return v.indexErr != nil && !errors.Is(v.indexErr, fs.ErrNotExist) || v.statusErr != nil && !errors.Is(v.statusErr, subscriber.ErrNoStatus)
 }
 
 // readView reads what is another file than it was in the view before, of which

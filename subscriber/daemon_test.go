@@ -1,0 +1,118 @@
+package subscriber
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/robfig/cron/v3"
+)
+
+// atWork is a daemon between two passes, without a state: the test makes the
+// passes.
+func atWork(t *testing.T, names ...string) (*daemon, chan string) {
+	t.Helper()
+	refresh := make(chan string)
+	d := &daemon{slots: map[string]time.Time{}, attempted: map[string]time.Time{}, owed: map[string]bool{}, asked: map[string]bool{}, doubted: map[string]bool{}}
+	d.Journal, d.Refresh = slog.New(slog.DiscardHandler), refresh
+	for _, name := range names {
+		d.table = append(d.table, timetableEntry{name: name, schedule: cron.Every(time.Hour)})
+		d.slots[name] = time.Now()
+	}
+	d.configure(&Config{StateDir: t.TempDir()}, d.table)
+	d.trust, d.conf, d.door = newWatch(), newWatch(), &door{came: make(chan int)}
+	return d, refresh
+}
+
+// lasting is a pass that takes so long, or is stopped.
+func lasting(long time.Duration) func(context.Context, *Config) (*Report, error) {
+	return func(ctx context.Context, _ *Config) (*Report, error) {
+		select {
+		case <-time.After(long):
+			return &Report{}, nil
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (d *daemon) fetches(run func(context.Context, *Config) (*Report, error)) *job {
+	return &job{names: d.due(time.Now()), facts: true, run: run}
+}
+
+// Somebody who asks for a refresh all the time cannot keep passes from their end.
+func TestDaemon_RefreshesAllTheTime(t *testing.T) {
+	set(t, &patience, 20*time.Millisecond)
+	d, refresh := atWork(t, "a")
+	d.owed["a"] = true
+	go func() {
+		for {
+			select {
+			case refresh <- "a":
+				time.Sleep(5 * time.Millisecond)
+			case <-t.Context().Done():
+				return
+			}
+		}
+	}()
+	for range 10 {
+		d.perform(t.Context(), d.fetches(lasting(200*time.Millisecond)))
+		if !d.owed["a"] {
+			return
+		}
+	}
+	t.Error("ten passes, and none came to its end")
+}
+
+// A list that is due does not wait for a download of hours: the pass is
+// stopped, and both go on.
+func TestT06_DueDuringDownload(t *testing.T) {
+	set(t, &longPatience, 10*time.Millisecond)
+	d, refresh := atWork(t, "big", "due")
+	d.owed["big"] = true
+	j := d.fetches(lasting(10 * time.Second))
+	d.slots["due"] = time.Now().Add(-2 * time.Hour)
+	time.AfterFunc(50*time.Millisecond, func() { refresh <- "nobody" }) // instead of the next look
+	begun := time.Now()
+	d.perform(t.Context(), j)
+	if next := d.due(time.Now()); len(next) != 2 || time.Since(begun) > 5*time.Second {
+		t.Errorf("after %v the next pass is for %v", time.Since(begun), next)
+	}
+}
+
+// What a failed pass was to fetch, the next one fetches.
+func TestDaemon_FailedPassIsMadeAgain(t *testing.T) {
+	d, _ := atWork(t, "a", "b")
+	d.asked["a"] = true
+	j := d.fetches(func(context.Context, *Config) (*Report, error) { return nil, errors.New("no space") })
+	d.perform(t.Context(), j)
+	if next := d.due(time.Now()); len(next) != 1 || next["a"].IsZero() || d.facts == "" {
+		t.Errorf("the next pass is for %v", next)
+	}
+}
+
+// What could not be believed is fetched when trust changes, also when that was
+// during the pass, or is in the configuration.
+func TestDaemon_DoubtEnds(t *testing.T) {
+	d, _ := atWork(t, "a", "b")
+	d.asked["a"] = true
+	unbelievable := &Report{Exit: 5}
+	d.perform(t.Context(), d.fetches(func(context.Context, *Config) (*Report, error) {
+		d.trust.acted++
+		return unbelievable, nil
+	}))
+	if !d.owed["a"] {
+		t.Error("trust changed during the pass: not due")
+	}
+	d.perform(t.Context(), d.fetches(func(context.Context, *Config) (*Report, error) { return unbelievable, nil }))
+	if d.owed["a"] {
+		t.Error("due for ever")
+	}
+	d.Load = func() (*Config, error) { c := *d.cfg; return &c, nil }
+	d.reload()
+	if !d.owed["a"] || d.owed["b"] {
+		t.Errorf("another configuration: due is %v", d.owed)
+	}
+}
