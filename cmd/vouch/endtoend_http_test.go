@@ -214,10 +214,12 @@ func TestHTTP_TLS(t *testing.T) {
 
 	os.Chmod(key, 0o644)
 	s.expect(2, []string{"daemon"}, "key_file: .*host.key: others can read or change it", "hint: chmod 600")
+	s.expect(2, []string{"config", "check"}, "vouch.*: http: key_file: .*host.key: others can read or change it .*; chmod 600")
 	os.Chmod(key, 0o600)
 	conf["certificate_file"] = s.path("none.pem")
 	s.expect(2, []string{"daemon"}, "certificate_file: open .*none.pem: no such file", "hint: ")
 	conf["certificate_file"] = cert
+	s.expect(0, []string{"config", "check"}, "good: ")
 	d := s.daemon()
 	s.here("one", true, 30*time.Second)
 	url := d.url()
