@@ -99,7 +99,7 @@ func Daemon(ctx context.Context, o DaemonOptions) error {
 		return err
 	}
 	if err := d.apply(c); err != nil {
-		d.door.listener.Close()
+		d.door.close()
 		return err
 	}
 	d.trust = newWatch(c.Trust.Anchors)

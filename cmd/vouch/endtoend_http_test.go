@@ -250,6 +250,9 @@ func TestHTTP_TLS(t *testing.T) {
 	d2 := newSite(t)
 	d2.conf["http"] = object{"listen": taken}
 	d2.expect(2, []string{"daemon"}, "http: listen "+taken+": the address is in use", "hint: .*ss -ltnp")
+	if _, err := os.Lstat(d2.path("state", "control.sock")); err == nil {
+		t.Error("a daemon that did not start left its socket")
+	}
 	d.stop(syscall.SIGTERM, 0)
 }
 
