@@ -253,8 +253,12 @@ func (d *daemon) reload() {
 		err = d.apply(c)
 	}
 	if err != nil {
+		var advice slog.Attr // an empty one is not shown
+		if hint := Hint(err); hint != "" {
+			advice = slog.String("hint", hint)
+		}
 		for line := range strings.SplitSeq(err.Error(), "\n") {
-			d.Journal.Error("configuration not reloaded, the old one stays", "error", line)
+			d.Journal.Error("configuration not reloaded, the old one stays", "error", line, advice)
 		}
 		d.reloadBlocks()
 		return

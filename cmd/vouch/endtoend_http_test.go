@@ -239,6 +239,7 @@ func TestHTTP_TLS(t *testing.T) {
 	s.writeConfig()
 	d.Process.Signal(syscall.SIGHUP)
 	d.says("configuration not reloaded, the old one stays", 10*time.Second)
+	d.says(` hint="`, 0)
 	expect("200", "--cert", mine, "--key", mineKey)
 	conf["listen"], conf["clients"] = "localhost:0", "none"
 	s.writeConfig()
