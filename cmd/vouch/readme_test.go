@@ -54,7 +54,7 @@ func TestReadme_Verdicts(t *testing.T) {
 func TestReadme_Problems(t *testing.T) {
 	_, section, _ := strings.Cut(readme(t), "\n## What happens when\n")
 	section, _, _ = strings.Cut(section, "\n## Verdicts\n")
-	words := regexp.MustCompile(`(?:\.problem\("[a-z]+", [^,]+, |Code: |State: |State = |State, s\.Reason = |(?:never|deadLetter|handlerDown|reason[A-Z][a-z]+) += )"([a-z-]+)"`)
+	words := regexp.MustCompile(`(?:\.problem\("[a-z]+", [^,]+, |Code: |State: |State = |State, s\.Reason = |(?:never|deadLetter|handlerDown|handlerFailing|reason[A-Z][a-z]+) += )"([a-z-]+)"`)
 	found := map[string]bool{}
 	for _, pattern := range []string{"../../subscriber/*.go", "status.go"} {
 		files, err := filepath.Glob(pattern)
