@@ -114,6 +114,12 @@ func openDoor(dir string) (*door, error) {
 	return d, nil
 }
 
+// close gives up what openDoor made, when nobody serves it.
+func (d *door) close() {
+	d.listener.Close()
+	os.Remove(d.path)
+}
+
 // serve tells came of everybody until ctx ends.
 func (d *door) serve(ctx context.Context) {
 	var inside sync.WaitGroup

@@ -106,7 +106,7 @@ func Daemon(ctx context.Context, o DaemonOptions) error {
 		return err
 	}
 	if err := d.apply(c); err != nil {
-		d.door.listener.Close()
+		d.door.close()
 		return err
 	}
 	d.trust = newWatch(c.Trust.Anchors)
@@ -279,8 +279,12 @@ func (d *daemon) reload() {
 		err = d.apply(c)
 	}
 	if err != nil {
+		var advice slog.Attr // an empty one is not shown
+		if hint := Hint(err); hint != "" {
+			advice = slog.String("hint", hint)
+		}
 		for line := range strings.SplitSeq(err.Error(), "\n") {
-			d.Journal.Error("configuration not reloaded, the old one stays", "error", line)
+			d.Journal.Error("configuration not reloaded, the old one stays", "error", line, advice)
 		}
 		d.reloadBlocks()
 		return

@@ -18,8 +18,13 @@ const (
 	announceBudget = 30 * time.Second
 	longestWish    = time.Hour // to be left alone
 
-	deadLetter  = "dead-letter" // codes of problems
-	handlerDown = "handler-down"
+	deadLetter     = "dead-letter" // codes of problems
+	handlerDown    = "handler-down"
+	handlerFailing = "handler-failing"
+
+	// failingAfter is how many attempts at one event are worth a person's look:
+	// nine minutes of the daemon, ten runs of cron.
+	failingAfter = 10
 )
 
 // longestTelling is how long a paced run tells after everything else is done.

@@ -222,6 +222,25 @@ func TestDelivery_NewHandlerFails(t *testing.T) {
 	}
 }
 
+// A program that is not there is seen long before its events are given up.
+func TestDelivery_Failing(t *testing.T) {
+	w := subscribertest.New(t)
+	w.Config.Handlers = []event.Handler{{Name: "gone", Exec: []string{"/nonexistent/program"}, Events: []string{"image.available"}, MaxAge: 7 * 24 * hour, Timeout: time.Minute}}
+	w.Publish("1.0", image{ID: "a", Content: "alpha"})
+	expectExit(t, w.Sync(), 0)
+	for attempt, at := 1, w.At; attempt <= 10; attempt++ {
+		if attempt > 1 {
+			at = at.Add(hour)
+			deliverAt(t, w, at)
+		}
+		problems := statusOf(t, w).Problems
+		said := len(problems) == 1 && problems[0].Code == "handler-failing" && problems[0].Severity == "warning" && strings.Contains(problems[0].Detail, "no such file")
+		if said != (attempt == 10) {
+			t.Errorf("attempt %d: %+v", attempt, problems)
+		}
+	}
+}
+
 // T-07: who hears of a list finds its version in the index.
 func TestT07_IndexBeforeEvent(t *testing.T) {
 	w := subscribertest.New(t)

@@ -324,6 +324,7 @@ func (r *run) withdrawnStatus(s *Status) {
 // deliveryStatus shows what handlers have not had, at most a thousand rows.
 func (r *run) deliveryStatus(s *Status) {
 	sums, first := map[string]*HandlerStatus{}, map[[2]string]bool{}
+	failing := map[string]metadata.Delivery{} // the oldest that fails again and again
 	for _, h := range r.cfg.Handlers {
 		sums[h.Name] = &HandlerStatus{Name: h.Name}
 	}
@@ -333,6 +334,9 @@ func (r *run) deliveryStatus(s *Status) {
 			if sum := sums[name]; sum != nil {
 				d = r.behind(name, d)
 				sum.add(d, e.Event.Time)
+				if _, ok := failing[name]; !ok && !d.Dead && d.Attempts >= failingAfter {
+					failing[name] = d
+				}
 				if heard := [2]string{name, e.Event.Subject}; !d.Dead && (e.Event.Subject == "" || !first[heard]) {
 					first[heard] = true // later ones of the same image wait for it
 					next := earlier(e.Event.Time, r.at)
@@ -351,8 +355,12 @@ func (r *run) deliveryStatus(s *Status) {
 		sum, down := sums[h.Name], r.st.Meta.Down[h.Name]
 		sum.Down, sum.Error = down.Since, down.Error
 		s.Handlers = append(s.Handlers, *sum)
-		if !down.Since.IsZero() && r.at.Sub(down.Since) >= backoffLast && sum.Pending > 0 {
+		d, fails := failing[h.Name]
+		switch {
+		case !down.Since.IsZero() && r.at.Sub(down.Since) >= backoffLast && sum.Pending > 0:
 			s.Problems = append(s.Problems, Problem{Severity: "warning", Subject: "handler " + h.Name, Code: handlerDown, Detail: fmt.Sprintf("%d events wait: %s", sum.Pending, down.Error), Since: down.Since, Hint: "mend it; the events arrive then, in order, or at once with: vouch event retry"})
+		case fails:
+			s.Problems = append(s.Problems, Problem{Severity: "warning", Subject: "handler " + h.Name, Code: handlerFailing, Detail: fmt.Sprintf("an event was not taken in %d attempts: %s", d.Attempts, d.Error), Hint: "mend it; vouch event ls --pending shows what waits, vouch event retry tells it at once"})
 		}
 		if sum.Dead > 0 {
 			s.Problems = append(s.Problems, Problem{Severity: "critical", Subject: "handler " + h.Name, Code: deadLetter, Detail: fmt.Sprintf("%d events were given up", sum.Dead), Hint: "vouch event ls --dead shows them; mend the handler, then: vouch event retry"})

@@ -85,6 +85,7 @@ type hintError struct {
 
 func (e *hintError) Error() string { return e.err.Error() }
 func (e *hintError) Unwrap() error { return e.err }
+func (e *hintError) Hint() string  { return e.hint }
 
 // withHint attaches what to do to an error; nil stays nil.
 func withHint(err error, hint string) error {
@@ -96,9 +97,9 @@ func withHint(err error, hint string) error {
 
 // Hint returns what to do about an error, or "".
 func Hint(err error) string {
-	var h *hintError
+	var h interface{ Hint() string }
 	if errors.As(err, &h) {
-		return h.hint
+		return h.Hint()
 	}
 	return ""
 }

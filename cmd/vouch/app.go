@@ -60,8 +60,8 @@ images as long as they are vouched for, and not a moment longer.
 
 A site needs a configuration file (see "vouch config check"), subscriptions
 ("vouch subscription add"), and "vouch daemon" as a service or a line in cron
-("vouch sync"). "vouch status" says how things are and what to do about it. An endorser, or anybody who is
-handed a list, starts with "vouch publisher verify".
+("vouch sync"). "vouch status" says how things are and what to do about it. An
+endorser, or anybody who is handed a list, starts with "vouch publisher verify".
 
 Flags may stand before or after arguments. Exit status: 0 everything asked for
 is true now; 1 unexpected failure; 2 usage, configuration or storage error, and

@@ -135,7 +135,7 @@ func (c *configuration) subscription(name string) (*subscriber.Subscription, err
 		}
 		names = append(names, c.Site.Subscriptions[i].Name)
 	}
-	e := &refusal{what: "no subscription " + quoted(name)}
+	e := &refusal{"no subscription " + quoted(name), "vouch subscription ls shows them"}
 	if near := nearest(name, names); near != "" {
 		e.hint = "did you mean " + near + "?"
 	}

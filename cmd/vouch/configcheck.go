@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"os/exec"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -15,8 +17,10 @@ func (s *session) configCommand() *cli.Command {
 			Name: "check", Usage: "parse the configuration, say what is wrong and where",
 			Description: `Reads the configuration file and the files of subscriptions.d/ and blocks.d/
 beside it. Everything that is wrong is named with file, line and column; then
-the exit status is 2. Of the files that it names, those for signing events and
-for the certificates of their receivers are read too; no network, no state.
+the exit status is 2. Programs of handlers must be there; of the files that it
+names, certificates, keys and tokens of the HTTP interface and those that
+webhooks and brokers need are read too. No network, no state: ask as the user
+that vouch runs as.
 
 Examples:
   vouch config check
@@ -45,7 +49,7 @@ func (s *session) checkConfig(*cli.Context) error {
 		return err
 	}
 	c := conf.Site
-	if err := checkSenders(conf); err != nil {
+	if err := checkNamed(conf, time.Now()); err != nil {
 		return err
 	}
 	doc := configDocument{
@@ -76,22 +80,37 @@ func (s *session) checkConfig(*cli.Context) error {
 	})
 }
 
-// checkSenders looks at the secrets and certificates of handlers that are no
-// programs. A run does not stop for them: they are of no importance to what is
-// published.
-func checkSenders(conf *configuration) error {
+// checkNamed looks at the files that the configuration names. The daemon does
+// not start without those of the HTTP interface; a run does not stop for those
+// of handlers: they are of no importance to what is published.
+func checkNamed(conf *configuration, at time.Time) error {
 	var wrong configErrors
+	add := func(what string, err error) {
+		wrong = append(wrong, &configError{File: conf.File, What: what + event.Printable(err.Error()), Fix: event.Printable(hint(err))})
+	}
+	if err := conf.HTTP.Check(at); err != nil {
+		add("", err)
+	}
 	for _, h := range conf.Site.Handlers {
-		s, ok := h.Sender.(interface{ Check() error })
-		if !ok {
-			continue
-		}
-		if err := s.Check(); err != nil {
-			wrong = append(wrong, &configError{File: conf.File, What: "handler " + h.Name + ": " + event.Printable(err.Error()), Fix: hint(err)})
+		if err := checkHandler(h); err != nil {
+			add("handler "+h.Name+": ", err)
 		}
 	}
 	if len(wrong) > 0 {
 		return wrong
+	}
+	return nil
+}
+
+func checkHandler(h event.Handler) error {
+	if s, ok := h.Sender.(interface{ Check() error }); ok {
+		return s.Check()
+	}
+	if len(h.Exec) == 0 {
+		return nil
+	}
+	if _, err := exec.LookPath(h.Exec[0]); err != nil { // an absolute path: nothing is looked for
+		return fmt.Errorf("exec: %w", err)
 	}
 	return nil
 }

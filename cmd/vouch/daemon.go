@@ -25,9 +25,9 @@ func (s *session) daemonCommand() *cli.Command {
 		Description: `Fetches each subscription by its schedule (cron expression or @every), and acts
 within a minute on what only the clock or this machine decides: an image, a list
 or a certificate expires, fetch-crl brings a revocation, a file of blocks.d/ or
-subscriptions.d/ changes. That does not wait for downloads: they are
-stopped, and resumed. Events that a handler did not take are told again after a
-second, then two, and so on up to 15 minutes.
+subscriptions.d/ changes. That does not wait for downloads: they are stopped, and
+resumed. Events that a handler did not take are told again after a second, then
+two, and so on up to 15 minutes.
 
 It makes the same passes as "vouch sync" and has no state of its own; every other
 command works beside it as it does beside cron, "vouch sync" too. At start it
@@ -46,7 +46,8 @@ events; /openapi.json describes it. Whoever has a token of http.token_file may
 ask for a list to be looked at now, as "vouch publisher publish --notify" does.
 
 Exits 0 when stopped, 2 when the configuration is wrong at start or the address
-is in use, 4 when another daemon runs on the same state_dir. A pass that fails does not end it.
+is in use, 4 when another daemon runs on the same state_dir. A pass that fails
+does not end it.
 
 Examples:
   vouch daemon

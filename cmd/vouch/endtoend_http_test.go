@@ -214,10 +214,12 @@ func TestHTTP_TLS(t *testing.T) {
 
 	os.Chmod(key, 0o644)
 	s.expect(2, []string{"daemon"}, "key_file: .*host.key: others can read or change it", "hint: chmod 600")
+	s.expect(2, []string{"config", "check"}, "vouch.*: http: key_file: .*host.key: others can read or change it .*; chmod 600")
 	os.Chmod(key, 0o600)
 	conf["certificate_file"] = s.path("none.pem")
 	s.expect(2, []string{"daemon"}, "certificate_file: open .*none.pem: no such file", "hint: ")
 	conf["certificate_file"] = cert
+	s.expect(0, []string{"config", "check"}, "good: ")
 	d := s.daemon()
 	s.here("one", true, 30*time.Second)
 	url := d.url()
@@ -237,6 +239,7 @@ func TestHTTP_TLS(t *testing.T) {
 	s.writeConfig()
 	d.Process.Signal(syscall.SIGHUP)
 	d.says("configuration not reloaded, the old one stays", 10*time.Second)
+	d.says(` hint="`, 0)
 	expect("200", "--cert", mine, "--key", mineKey)
 	conf["listen"], conf["clients"] = "localhost:0", "none"
 	s.writeConfig()
@@ -248,6 +251,9 @@ func TestHTTP_TLS(t *testing.T) {
 	d2 := newSite(t)
 	d2.conf["http"] = object{"listen": taken}
 	d2.expect(2, []string{"daemon"}, "http: listen "+taken+": the address is in use", "hint: .*ss -ltnp")
+	if _, err := os.Lstat(d2.path("state", "control.sock")); err == nil {
+		t.Error("a daemon that did not start left its socket")
+	}
 	d.stop(syscall.SIGTERM, 0)
 }
 

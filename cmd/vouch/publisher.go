@@ -87,7 +87,7 @@ func placeFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "client-cert", Usage: "show the endorser's certificate to the web server"},
 		rootsFlag(),
 		&cli.BoolFlag{Name: "no-fetch-back", Usage: "do not read images and list back from their own addresses"},
-		&cli.StringFlag{Name: "notify", Usage: "tell a site that runs vouch to look now: `URL`"},
+		&cli.StringFlag{Name: "notify", Usage: "tell a site that runs vouch to look now: `URL`; --roots names the CAs of its certificate"},
 		&cli.StringFlag{Name: "notify-token-file", Usage: "`FILE` with the token that the site gave you for this"},
 	}
 }

@@ -233,6 +233,7 @@ func (s *session) writePublication(doc *publicationDoc) {
 	}
 	if doc.Notified != "" && doc.Notified != "yes" {
 		fmt.Fprintln(s.err, "vouch: published, but the site could not be told:", event.Printable(doc.Notified))
+		fmt.Fprintln(s.err, "hint: it looks by its own schedule; the same command again tells it now")
 	}
 }
 

@@ -49,6 +49,40 @@ func TestReadme_Verdicts(t *testing.T) {
 	}
 }
 
+// Every word for a problem that is no verdict is in the table of what happens,
+// every state and reason in those below it.
+func TestReadme_Problems(t *testing.T) {
+	_, section, _ := strings.Cut(readme(t), "\n## What happens when\n")
+	section, _, _ = strings.Cut(section, "\n## Verdicts\n")
+	words := regexp.MustCompile(`(?:\.problem\("[a-z]+", [^,]+, |Code: |State: |State = |State, s\.Reason = |(?:never|deadLetter|handlerDown|handlerFailing|reason[A-Z][a-z]+) += )"([a-z-]+)"`)
+	found := map[string]bool{}
+	for _, pattern := range []string{"../../subscriber/*.go", "status.go"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			source, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range words.FindAllStringSubmatch(string(source), -1) {
+				found[m[1]] = true
+			}
+		}
+	}
+	for word := range found {
+		if !regexp.MustCompile("`(cache: )?" + word + "`").MatchString(section) {
+			t.Errorf("%s is not explained", word)
+		}
+	}
+	for _, word := range []string{"rebuilt", "held-back", "no-sync", "handler-down", "dead-letter", "removed", "stale", "blocked"} {
+		if !found[word] {
+			t.Errorf("%s was not found in the source: look at the pattern", word)
+		}
+	}
+}
+
 // verdictCodes reads the codes and the names of their constants from the source:
 // constants cannot be listed.
 func verdictCodes(t *testing.T) map[string]verdict.Code {

@@ -45,6 +45,7 @@ package serve
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -147,10 +148,7 @@ func (s *Server) Configure(c Config) error {
 	if c.Listen == "off" {
 		c.Listen = ""
 	}
-	if err := c.check(); err != nil {
-		return err
-	}
-	tls, err := s.tls.load(c, time.Now())
+	own, err := c.read(time.Now())
 	if err != nil {
 		return err
 	}
@@ -161,7 +159,7 @@ func (s *Server) Configure(c Config) error {
 		}
 	}
 	s.conf.Store(&c)
-	s.tls.use(c, tls)
+	s.tls.use(c, own)
 	if door == s.door {
 		return nil
 	}
@@ -181,17 +179,27 @@ func (s *Server) Configure(c Config) error {
 	return nil
 }
 
-func (c *Config) check() error {
+// Check reads the files that the configuration names, as Configure does; it
+// says of the address nothing. Errors have a hint.
+func (c Config) Check(at time.Time) error {
+	_, err := c.read(at)
+	return err
+}
+
+// read is the certificate, nil for none, when all of the configuration is good.
+func (c Config) read(at time.Time) (*tls.Certificate, error) {
 	switch {
 	case c.Clients == "require" && c.CertificateFile == "":
-		return withHint(errors.New("http: clients: certificates are asked for over TLS only"), "name a certificate_file and a key_file")
+		return nil, withHint(errors.New("http: clients: certificates are asked for over TLS only"), "name a certificate_file and a key_file")
 	case len(c.ClientDNs) > 0 && c.Clients != "require":
-		return withHint(errors.New("http: client_dns: nobody is asked for a certificate"), "clients: require")
-	case c.TokenFile == "":
-		return nil
+		return nil, withHint(errors.New("http: client_dns: nobody is asked for a certificate"), "clients: require")
 	}
-	_, err := readTokens(c.TokenFile)
-	return err
+	if c.TokenFile != "" {
+		if _, err := readTokens(c.TokenFile); err != nil {
+			return nil, err
+		}
+	}
+	return c.certificate(at)
 }
 
 // URL is where the server answers, with the real port; "" when it does not.

@@ -38,20 +38,20 @@ type certificates struct {
 	loaded   time.Time
 }
 
-// load reads the certificate of a configuration; nil when there is none.
-func (c *certificates) load(conf Config, at time.Time) (*tls.Certificate, error) {
-	if conf.CertificateFile == "" {
+// certificate reads that of a configuration; nil when there is none.
+func (c Config) certificate(at time.Time) (*tls.Certificate, error) {
+	if c.CertificateFile == "" {
 		return nil, nil
 	}
-	pair, err := readPair(conf)
+	pair, err := readPair(c)
 	if err != nil {
 		return nil, err
 	}
 	switch leaf := pair.Leaf; {
 	case at.After(leaf.NotAfter):
-		return nil, startError("renew it; the files are read again when they change", "http: certificate_file: %s: expired at %s", conf.CertificateFile, leaf.NotAfter.UTC().Format(time.RFC3339))
+		return nil, startError("renew it; the files are read again when they change", "http: certificate_file: %s: expired at %s", c.CertificateFile, leaf.NotAfter.UTC().Format(time.RFC3339))
 	case at.Before(leaf.NotBefore):
-		return nil, startError("look at the clock", "http: certificate_file: %s: not valid before %s", conf.CertificateFile, leaf.NotBefore.UTC().Format(time.RFC3339))
+		return nil, startError("look at the clock", "http: certificate_file: %s: not valid before %s", c.CertificateFile, leaf.NotBefore.UTC().Format(time.RFC3339))
 	}
 	return pair, nil
 }
@@ -59,7 +59,7 @@ func (c *certificates) load(conf Config, at time.Time) (*tls.Certificate, error)
 func readPair(conf Config) (*tls.Certificate, error) {
 	chain, err := os.ReadFile(conf.CertificateFile)
 	if err != nil {
-		return nil, startError("a PEM file with the certificate and its chain", "http: certificate_file: %w", err)
+		return nil, startError("check the path and who may read it: PEM, the certificate with its chain", "http: certificate_file: %w", err)
 	}
 	key, err := secret.Read(conf.KeyFile, maxSecret)
 	if err != nil {
@@ -117,7 +117,7 @@ func (c *certificates) certificate(*tls.ClientHelloInfo) (*tls.Certificate, erro
 	if now.Sub(c.looked) >= lookAgain {
 		c.looked = now
 		if m := marksOf(conf); m != c.marks {
-			pair, err := c.load(*conf, now)
+			pair, err := conf.certificate(now)
 			if c.marks = m; err != nil {
 				log.Error("HTTP interface: the new certificate is not used", "error", err)
 			} else if pair != nil {

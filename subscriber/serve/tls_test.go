@@ -124,6 +124,9 @@ func TestConfigure_Certificates(t *testing.T) {
 		_, file := s.CA.Issue("elsewhere", listtest.NewKey()).WritePEM(t.TempDir(), "other")
 		return file
 	}
+	if err := good.Check(time.Now()); err != nil {
+		t.Error(err)
+	}
 	with := func(change func(*Config)) Config { c := good; change(&c); return c }
 	for name, c := range map[string]struct {
 		conf Config
@@ -142,6 +145,9 @@ func TestConfigure_Certificates(t *testing.T) {
 		var hint interface{ Hint() string }
 		if !errors.As(err, &hint) || hint.Hint() == "" || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "canary") {
 			t.Errorf("%s: %v", name, err)
+		}
+		if checked := c.conf.Check(time.Now()); checked == nil || checked.Error() != err.Error() {
+			t.Errorf("%s: Check: %v", name, checked)
 		}
 		s.want(200, "/healthz") // as before
 	}

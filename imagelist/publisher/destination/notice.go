@@ -2,6 +2,7 @@ package destination
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -63,6 +64,9 @@ func (n *Notice) Send(ctx context.Context) error {
 	if err != nil {
 		if failed, ok := errors.AsType[*url.Error](err); ok {
 			err = failed.Err // without the address, whose query may be a secret
+		}
+		if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+			err = fmt.Errorf("%w: --roots names the CAs that may vouch for it", err)
 		}
 		return fmt.Errorf("notify: %s: %w", n.url.Host, err)
 	}

@@ -52,6 +52,13 @@ func TestT29_Notice(t *testing.T) {
 	if _, err := NewNotice("https://host.example/x", Options{TokenFile: write(t, t.TempDir()+"/two", "canary\ncanary")}); err == nil || strings.Contains(err.Error(), "canary") {
 		t.Errorf("two lines: %v", err)
 	}
+	secure := httptest.NewTLSServer(http.NotFoundHandler())
+	defer secure.Close()
+	if n, err := NewNotice(secure.URL, Options{}); err != nil {
+		t.Error(err)
+	} else if err := n.Send(context.Background()); err == nil || !strings.Contains(err.Error(), "--roots") {
+		t.Errorf("a CA that nobody knows: %v", err)
+	}
 	n, err := NewNotice("http://127.0.0.1:1/canary", Options{})
 	if err != nil {
 		t.Fatal(err)
