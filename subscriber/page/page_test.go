@@ -106,7 +106,7 @@ func must(t *testing.T, r *httptest.ResponseRecorder, code int, want ...string) 
 
 func TestPage_Front(t *testing.T) {
 	must(t, get(showing(site(14, 3)), "/"), 200,
-		"4 critical problems, 1 warning", "34 of 42 images may be used, from 14 lists.", "Last pass 3 min ago.", "The next list expires in 3 days.",
+		"4 critical problems, 1 warning", "34 of 42 images may be used, from 14 lists.", "Last sync 3 min ago.", "The next list expires in 3 days.",
 		"critical version-rollback since 30 h ago endorser-009: version 1.0.3 is older", "What to do the server offers an older list",
 		"endorser-012Images of community 12 expired list-expired 1.0.12 13 min ago 2 days ago over 2 of 3 1 pending",
 		"4 failed", "34 available", "1 withdrawn", "image.revoked Shipped disk 1 removed the image has a well-known password for root",
@@ -198,7 +198,7 @@ func TestPage_StaleStatus(t *testing.T) {
 		must(t, get(showing(v), "/"), 200, "1 critical problem", "no-sync", "the last sync was 3 days ago", "see why neither vouch daemon nor cron's vouch sync runs")
 	}
 	v.Alarm = 0
-	must(t, get(showing(v), "/"), 200, "No problems", "Last pass 3 days ago")
+	must(t, get(showing(v), "/"), 200, "No problems", "Last sync 3 days ago")
 }
 
 func TestPage_Unreadable(t *testing.T) {
