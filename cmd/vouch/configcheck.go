@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os/exec"
 	"time"
@@ -109,8 +110,12 @@ func checkHandler(h event.Handler) error {
 	if len(h.Exec) == 0 {
 		return nil
 	}
-	if _, err := exec.LookPath(h.Exec[0]); err != nil { // an absolute path: nothing is looked for
-		return fmt.Errorf("exec: %w", err)
+	_, err := exec.LookPath(h.Exec[0]) // an absolute path: nothing is looked for
+	if err == nil {
+		return nil
 	}
-	return nil
+	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+		err = inner // the reason alone
+	}
+	return &refusal{"exec: " + quoted(h.Exec[0]) + ": " + err.Error(), "a program that vouch's user may run"}
 }

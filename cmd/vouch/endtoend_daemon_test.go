@@ -290,7 +290,7 @@ func TestDaemon_Starts(t *testing.T) {
 	s.expect(2, []string{"daemon"}, "no such time zone")
 	s.conf["schedule"] = "@every 6h"
 	s.conf["handlers"] = []any{object{"name": "gone", "exec": []string{s.path("none")}}, object{"name": "closed", "exec": []string{s.configFile()}}}
-	s.expect(2, []string{"config", "check"}, "handler gone: exec: .*none.*no such file", "handler closed: exec: .*permission denied")
+	s.expect(2, []string{"config", "check"}, "handler gone: exec: \"[^ ]*none\": no such file or directory; a program", "handler closed: exec: \"[^ ]*\": permission denied; ")
 	delete(s.conf, "handlers")
 	s.section("trust")["anchors"] = s.path("mount", "certificates") // not yet: no reason not to start
 	s.publish(s.draft("1", picture{"one", "first", nil}))
