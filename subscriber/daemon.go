@@ -252,8 +252,8 @@ func (d *daemon) readStatus() {
 	for _, s := range st.Subscriptions {
 		d.attempted[s.Name] = s.Attempted
 	}
-	for _, w := range st.Withdrawn { // corrupt, found by whoever does not download
-		if w.Type == string(event.ImageCorrupt) && w.At.After(d.attempted[w.Subscription]) {
+	for _, w := range st.Withdrawn { // corrupt, found by whoever does not download, perhaps in the second of a fetch
+		if w.Type == string(event.ImageCorrupt) && !w.At.Before(d.attempted[w.Subscription]) {
 			d.owed[w.Subscription] = true
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -114,5 +116,24 @@ func TestDaemon_DoubtEnds(t *testing.T) {
 	d.reload()
 	if !d.owed["a"] || d.owed["b"] {
 		t.Errorf("another configuration: due is %v", d.owed)
+	}
+}
+
+// Instants are whole seconds: what is found corrupt in the second in which its
+// list was fetched is fetched again, and that once.
+func TestT28_CorruptInTheSameSecond(t *testing.T) {
+	d, _ := atWork(t, "a")
+	status := `{"schema": "vouch/status/v1", "subscriptions": [{"name": "a", "attempted": "2026-11-25T22:12:03Z"}],
+		"withdrawn": [{"subscription": "a", "type": "image.corrupt", "at": "2026-11-25T22:12:03Z"}]}`
+	if err := os.WriteFile(filepath.Join(d.cfg.StateDir, statusFile), []byte(status), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.readStatus()
+	if !d.owed["a"] {
+		t.Error("not due")
+	}
+	d.perform(t.Context(), d.fetches(lasting(0)))
+	if d.owed["a"] {
+		t.Error("due for ever")
 	}
 }

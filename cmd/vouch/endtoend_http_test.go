@@ -349,9 +349,10 @@ func TestT28_HTTPCorrupt(t *testing.T) {
 	d := s.daemon()
 	s.here("one", true, 30*time.Second)
 	data := d.url() + "/v1/images/one/data"
-	if code, _, body := s.curl(data); code != "200" || body != content {
-		t.Fatalf("%s, %d bytes", code, len(body))
-	}
+	waitUntil(t, "the image", 10*time.Second, func() bool { // its name comes before the catalogue
+		code, _, body := s.curl(data)
+		return code == "200" && body == content
+	})
 	blob := s.path("cache", s.index().Images[0].Blob)
 	if err := os.Chmod(blob, 0o644); err != nil {
 		t.Fatal(err)
