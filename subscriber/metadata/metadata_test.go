@@ -1,6 +1,7 @@
 package metadata
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -346,17 +347,51 @@ func TestF19_NewerSchema(t *testing.T) {
 }
 
 func TestF19_Migration(t *testing.T) {
-	migrations[Schema-1] = func(store *badger.DB) error {
+	const older = 0 // that there never was
+	migrations[older] = func(store *badger.DB) error {
 		return store.Update(func(txn *badger.Txn) error {
 			return (&metaRow{Meta: Meta{Schema: Schema, State: "migrated"}}).write(txn)
 		})
 	}
-	defer delete(migrations, Schema-1)
+	defer delete(migrations, older)
 	db := newStore(t)
-	raw(t, db, keyMeta, row(t, keyMeta, map[string]any{"schema": Schema - 1, "old": true}))
+	raw(t, db, keyMeta, row(t, keyMeta, map[string]any{"schema": older, "old": true}))
 	db = reopen(t, db.dir)
 	if s := loaded(t, db); s.Meta.State != "migrated" {
 		t.Errorf("%+v", s.Meta)
+	}
+}
+
+// What a program of the first schema left is there after the migration, all of
+// it, and stays when it is opened again.
+func TestF19_FromTheFirst(t *testing.T) {
+	db := newStore(t)
+	update(t, db, func(tx *Tx) {
+		tx.PutOwner("i", "l")
+		tx.PutMeta(Meta{State: "s", Generation: 7, Handlers: map[string]time.Time{"h": instant}, Dirs: []string{"/etc/vouch/blocks.d"}})
+	})
+	want := loaded(t, db)
+	var text []byte
+	if err := db.badger.View(func(txn *badger.Txn) error {
+		v, err := value(txn, keyMeta)
+		if err == nil {
+			text, err = unwrap(keyMeta, v)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	old := bytes.Replace(text, []byte(`"schema":2`), []byte(`"schema":1`), 1)
+	if bytes.Equal(old, text) {
+		t.Fatalf("meta row: %s", text)
+	}
+	raw(t, db, keyMeta, row(t, keyMeta, json.RawMessage(old)))
+	for range 2 {
+		db = reopen(t, db.dir)
+		if have := loaded(t, db); !reflect.DeepEqual(have, want) {
+			t.Errorf("%+v\nwant %+v", have, want)
+		}
+		closed(t, db)
 	}
 }
 
