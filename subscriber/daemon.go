@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -291,6 +292,12 @@ func (d *daemon) reload() {
 	}
 	if c.Trust.Anchors != d.cfg.Trust.Anchors {
 		d.trust = newWatch(c.Trust.Anchors)
+	}
+	for _, sub := range c.Subscriptions { // another selection wants other images
+		i := slices.IndexFunc(d.cfg.Subscriptions, func(old Subscription) bool { return old.Name == sub.Name })
+		if i >= 0 && !reflect.DeepEqual(d.cfg.Subscriptions[i], sub) {
+			d.owed[sub.Name] = true
+		}
 	}
 	d.configure(c, t)
 	d.facts = "configuration"

@@ -368,6 +368,21 @@ func TestT28_DaemonRefetches(t *testing.T) {
 	d.stop(syscall.SIGTERM, 0)
 }
 
+// TestDaemon_Selection: who selects more images does not wait for the schedule.
+func TestDaemon_Selection(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.subscription("main")["images"] = object{"include": []object{{"identifier": "one"}}}
+	s.publish(s.draft("1", picture{"one", "first", nil}, picture{"two", "second", nil}))
+	d := s.daemon()
+	s.here("one", true, 30*time.Second)
+	delete(s.subscription("main"), "images")
+	s.writeConfig()
+	d.Process.Signal(syscall.SIGHUP)
+	s.here("two", true, 30*time.Second)
+	d.stop(syscall.SIGTERM, 0)
+}
+
 // TestDaemon_Crash: what systemd's watchdog sends ends the daemon by that
 // signal, after it wrote where it hung. An exit status of 2 would be that of a
 // wrong configuration, with which the unit is not started again.
