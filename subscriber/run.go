@@ -105,7 +105,10 @@ func open(ctx context.Context, c *Config, o Options, how opening) (_ *run, joine
 	if err := prepareStateDir(c.StateDir, c.Cache.GID); err != nil {
 		return nil, "", err
 	}
-	if r.lock, joined, err = lockState(ctx, c.StateDir, o.NoWait || o.Handler, how.join, o.Paced && !how.urgent, time.Now()); err != nil {
+	long := time.AfterFunc(longWait, func() { r.sayWaiting(o.Paced) })
+	r.lock, joined, err = lockState(ctx, c.StateDir, o.NoWait || o.Handler, how.join, o.Paced && !how.urgent, time.Now())
+	long.Stop()
+	if err != nil {
 		return nil, joined, err
 	}
 	r.begun = time.Now()
@@ -129,6 +132,20 @@ func open(ctx context.Context, c *Config, o Options, how opening) (_ *run, joine
 		return nil, "", err
 	}
 	return r, "", nil
+}
+
+// longWait is after how long a run says whom it waits for.
+const longWait = time.Minute
+
+// sayWaiting is a warning of the daemon, which acts on nothing meanwhile. A sync
+// of cron's may wait for another one's downloads each hour, and nothing is wrong.
+func (r *run) sayWaiting(daemon bool) {
+	level := slog.LevelInfo
+	if daemon {
+		level = slog.LevelWarn
+	}
+	h := holderOf(r.cfg.StateDir)
+	r.log.Log(context.Background(), level, "waiting for another vouch", "pid", h.PID, "command", h.Command, "since", h.Since)
 }
 
 func enoughSpace(dir string) error {

@@ -247,9 +247,15 @@ func (l *stateLock) sign(at time.Time) error {
 
 // locked describes who has the lock.
 func (l *stateLock) locked() error {
-	var h holder
-	readJSON(l.path, &h)
-	return withHint(&LockedError{PID: h.PID, Command: h.Command, Detail: "another vouch is at work on " + filepath.Dir(l.path)}, "wait for it, or leave out --no-wait to queue behind it")
+	dir := filepath.Dir(l.path)
+	h := holderOf(dir)
+	return withHint(&LockedError{PID: h.PID, Command: h.Command, Detail: "another vouch is at work on " + dir}, "wait for it, or leave out --no-wait to queue behind it")
+}
+
+// holderOf is who has the state, or had it last.
+func holderOf(dir string) (h holder) {
+	readJSON(filepath.Join(dir, lockFile), &h)
+	return h
 }
 
 func (l *stateLock) release() { l.file.Unlock() }
