@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,6 +31,7 @@ type site struct {
 	mu       sync.Mutex
 	kills    int
 	started  time.Time
+	url      string
 }
 
 func (s *site) path(parts ...string) string {
@@ -172,19 +176,18 @@ func (s *site) status() *subscriber.Status {
 	return st
 }
 
-// holding is what the daemon has of the machine: the least of some seconds,
-// since a pass takes more.
+// holding is what the daemon has of the machine: the least of some time, since a
+// pass takes more.
 type holding struct {
-	resident       int64
-	threads, files int
+	resident                   int64
+	goroutines, threads, files int
 }
 
-func (s *site) holding() holding {
+func (s *site) holding(window time.Duration) holding {
 	least := s.holdingNow()
-	for range 20 {
-		time.Sleep(250 * time.Millisecond)
+	for end := time.Now().Add(window); time.Now().Before(end); time.Sleep(time.Second) {
 		h := s.holdingNow()
-		least = holding{min(least.resident, h.resident), min(least.threads, h.threads), min(least.files, h.files)}
+		least = holding{min(least.resident, h.resident), min(least.goroutines, h.goroutines), min(least.threads, h.threads), min(least.files, h.files)}
 	}
 	return least
 }
@@ -199,7 +202,33 @@ func (s *site) holdingNow() (h holding) {
 	h.resident <<= 10
 	open, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
 	h.files = len(open)
+	for line := range strings.Lines(s.metrics()) {
+		fmt.Sscanf(line, "go_goroutines %d", &h.goroutines)
+	}
 	return h
+}
+
+var address = regexp.MustCompile(`HTTP interface" address=(\S+)`)
+
+// metrics asks the daemon that was started last.
+func (s *site) metrics() string {
+	s.t.Helper()
+	s.mu.Lock()
+	all := address.FindAllSubmatch(s.log.Bytes(), -1)
+	s.mu.Unlock()
+	if len(all) > 0 {
+		s.url = string(all[len(all)-1][1]) // the log is cut from time to time
+	}
+	answer, err := http.Get(s.url + "/metrics")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(text)
 }
 
 // events reads the whole log: ids ascend and none comes twice.

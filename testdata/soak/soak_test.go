@@ -94,9 +94,9 @@ func TestSoak(t *testing.T) {
 		l.rest(fmt.Sprintf("rest %d", i+1))
 	}
 	l.live(lasts/5, false)
-	before := l.site.holding()
+	before := l.site.holding(span / 8)
 	l.live(lasts/5, false)
-	after := l.site.holding()
+	after := l.site.holding(span / 8)
 	l.rest("the end")
 	close(stop)
 	<-watched
@@ -104,9 +104,9 @@ func TestSoak(t *testing.T) {
 	l.site.run([]int{0}, "cache", "check")
 	t.Logf("%v; %d events in the log, %d told, %d of them again; %d times killed or stopped", l.actions, l.site.events(), l.told.count, l.told.again, l.site.kills)
 	t.Logf("at the latest: %v", l.late)
-	t.Logf("the daemon had %d MiB, %d threads, %d files; at the end %d MiB, %d threads, %d files",
-		before.resident>>20, before.threads, before.files, after.resident>>20, after.threads, after.files)
-	if after.resident > before.resident*3/2+8<<20 || after.threads > before.threads+8 || after.files > before.files+8 {
+	t.Logf("the daemon had %d MiB, %d goroutines, %d threads, %d files; at the end %d MiB, %d goroutines, %d threads, %d files",
+		before.resident>>20, before.goroutines, before.threads, before.files, after.resident>>20, after.goroutines, after.threads, after.files)
+	if after.resident > before.resident*3/2+8<<20 || after.goroutines > before.goroutines+8 || after.threads > before.threads+8 || after.files > before.files+8 {
 		t.Error("it holds more and more")
 	}
 }
