@@ -80,12 +80,12 @@ func (l *life) unblock(*list) {
 		return
 	}
 	id := ids[l.r.IntN(len(ids))]
+	l.mu.Lock()
+	delete(l.blocked, id) // first: it comes back before the command is over
+	l.mu.Unlock()
 	if os.Remove(l.site.path("etc", "blocks.d", "soak-"+id+".yaml")) != nil {
 		l.site.run([]int{0, 3}, "unblock", "--image", id)
 	}
-	l.mu.Lock()
-	delete(l.blocked, id)
-	l.mu.Unlock()
 }
 
 func (l *life) unsubscribe(x *list) {
