@@ -64,7 +64,7 @@ type run struct {
 	accept    bool                     // withdrawals of a changed configuration are accepted
 	held      bool                     // and some are held back
 
-	tick    *time.Ticker // when to look at the site's blocks again
+	tick    *time.Ticker // when to look at the site's blocks and the clock again
 	courier *courier
 	fresh   []uint64 // events not handed to the courier yet
 	shown   int      // events emitted when the status was written last

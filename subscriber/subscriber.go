@@ -106,9 +106,8 @@ func Hint(err error) string {
 
 // inFull is an error and what to do about it, for where only text is kept.
 func inFull(err error) string {
-	var h interface{ Hint() string }
-	if errors.As(err, &h) && h.Hint() != "" {
-		return err.Error() + "; " + h.Hint()
+	if hint := Hint(err); hint != "" {
+		return err.Error() + "; " + hint
 	}
 	return err.Error()
 }

@@ -29,9 +29,10 @@ subscriptions.d/ changes. That does not wait for downloads: they are stopped, an
 resumed. Events that a handler did not take are told again after a second, then
 two, and so on up to 15 minutes.
 
-It makes the same passes as "vouch sync" and has no state of its own; every other
-command works beside it as it does beside cron, "vouch sync" too. At start it
-catches up on what was missed, once.
+It makes the same passes as "vouch sync" and has no state of its own. Every other
+command works beside it, "vouch sync" too: for one that changes something it
+stops its pass, and goes on afterwards. At start it catches up on what was
+missed, once.
 
 SIGHUP reads the configuration again; if that is wrong the old one stays and the
 log says why. SIGTERM and SIGINT stop it within 10 seconds; downloads keep what

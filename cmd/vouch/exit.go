@@ -121,13 +121,7 @@ func exitCode(err error) int {
 }
 
 // hint is what the error says can be done about it, "" if nothing.
-func hint(err error) string {
-	var h interface{ Hint() string }
-	if errors.As(err, &h) && h.Hint() != "" {
-		return h.Hint()
-	}
-	return subscriber.Hint(err)
-}
+func hint(err error) string { return subscriber.Hint(err) }
 
 // errorDocument is vouch/error/v1: exits 1, 2 and 4 with --output json, and 3
 // when a list could not be published.
