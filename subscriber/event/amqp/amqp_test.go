@@ -7,7 +7,6 @@ import (
 	"net"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -300,7 +299,7 @@ func (s *site) hangs() {
 	s.queue("all", "#", nil)
 	sender := s.sender()
 	mustSend(s.T, sender, numbered(s.T, 1, event.ImageAvailable, 0))
-	s.Signal(syscall.SIGSTOP)
+	s.Stop()
 	for range 3 {
 		begun := time.Now()
 		err := sender.Send(within(s.T, 200*time.Millisecond), numbered(s.T, 2, event.ImageAvailable, 0))
@@ -308,7 +307,7 @@ func (s *site) hangs() {
 			s.Errorf("after %v: %v", took, err)
 		}
 	}
-	s.Signal(syscall.SIGCONT)
+	s.Continue()
 	mustSend(s.T, sender, numbered(s.T, 2, event.ImageAvailable, 0))
 }
 

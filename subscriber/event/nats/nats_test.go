@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -228,7 +227,7 @@ func TestSend_ServerHangs(t *testing.T) {
 	for n, size := range []int{0, 5 << 20} {
 		e := numbered(t, n+1, event.ImageAvailable, size)
 		mustSend(t, s, numbered(t, n+10, event.ImageAvailable, 0))
-		server.Signal(syscall.SIGSTOP)
+		server.Stop()
 		for range 3 {
 			begun := time.Now()
 			err := s.Send(within(t, 200*time.Millisecond), e)
@@ -236,7 +235,7 @@ func TestSend_ServerHangs(t *testing.T) {
 				t.Fatalf("after %v: %v", took, err)
 			}
 		}
-		server.Signal(syscall.SIGCONT)
+		server.Continue()
 		mustSend(t, s, e)
 	}
 	if n := len(admin.messages()); n != 4 {

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Server is a broker that runs, or has been killed.
@@ -58,14 +60,35 @@ func (s *Server) Start() {
 // Kill ends it with SIGKILL, as a power switch would end the process.
 func (s *Server) Kill() {
 	if s.cmd != nil {
-		s.Signal(syscall.SIGKILL)
+		s.signal(syscall.SIGKILL)
 		<-s.ended
 		s.cmd = nil
 	}
 }
 
-// Signal is for SIGSTOP and SIGCONT.
-func (s *Server) Signal(sig syscall.Signal) { syscall.Kill(-s.cmd.Process.Pid, sig) }
+// Stop lets it hang: its connections stay and nobody answers. It returns when
+// every thread of the server has stopped, which the signal alone does not
+// promise.
+func (s *Server) Stop() {
+	s.T.Helper()
+	s.signal(syscall.SIGSTOP)
+	var info unix.Siginfo
+	for {
+		// Not WEXITED: the end is for who waits in Start.
+		err := unix.Waitid(unix.P_PID, s.cmd.Process.Pid, &info, unix.WSTOPPED|unix.WNOWAIT, nil)
+		if err == nil {
+			return
+		}
+		if err != unix.EINTR {
+			s.T.Fatalf("%s did not stop: %v", s.argv[0], err)
+		}
+	}
+}
+
+// Continue ends Stop.
+func (s *Server) Continue() { s.signal(syscall.SIGCONT) }
+
+func (s *Server) signal(sig syscall.Signal) { syscall.Kill(-s.cmd.Process.Pid, sig) }
 
 // Log is what the server has written so far.
 func (s *Server) Log() string {
