@@ -20,7 +20,7 @@ var addressLine = regexp.MustCompile(`HTTP interface" address=(https?://[0-9.:]+
 // url waits until the daemon listens, and says where.
 func (d *running) url() string {
 	d.site.T.Helper()
-	d.says(`HTTP interface" address=`, 10*time.Second)
+	d.says(`HTTP interface" address=`)
 	all := addressLine.FindAllStringSubmatch(d.log.String(), -1)
 	return all[len(all)-1][1]
 }
@@ -47,9 +47,9 @@ func TestHTTP_Curl(t *testing.T) {
 	s.publish(s.draft("1", picture{"one", content, nil}, picture{"two", "second", nil}))
 	d := s.daemon()
 	url := d.url()
-	s.here("one", true, 30*time.Second)
-	s.here("two", true, 30*time.Second)
-	waitUntil(t, "ready", 20*time.Second, func() bool { code, _, _ := s.curl(url + "/readyz"); return code == "200" })
+	s.here("one", true)
+	s.here("two", true)
+	waitUntil(t, "ready", func() bool { code, _, _ := s.curl(url + "/readyz"); return code == "200" })
 	expect := func(want string, args ...string) (headers, body string) {
 		t.Helper()
 		code, headers, body := s.curl(args...)
@@ -143,8 +143,8 @@ func TestHTTP_Notify(t *testing.T) {
 	key := []string{"--cert", e.path("cert.pem"), "--key", e.path("key.pem"), "--no-fetch-back"}
 	e.must(append([]string{"publish", list}, key...)...)
 	d := s.daemon()
-	s.here("one", true, 30*time.Second)
-	s.here("two", true, 30*time.Second)
+	s.here("one", true)
+	s.here("two", true)
 
 	refresh := d.url() + "/v1/subscriptions/main/refresh"
 	e.write("token", []byte(httpToken))
@@ -161,11 +161,11 @@ func TestHTTP_Notify(t *testing.T) {
 	begun := time.Now()
 	e.must(append([]string{"remove", "one", "--reason", "leak", "--publish", list}, notify(refresh, "token")...)...)
 	published := time.Since(begun)
-	s.here("one", false, 30*time.Second)
+	s.here("one", false)
 	withdrawn := time.Since(begun)
-	waitUntil(t, "the handler", 30*time.Second, func() bool { raw, _ := os.ReadFile(told); return string(raw) == "image.revoked\n" })
+	waitUntil(t, "the handler", func() bool { raw, _ := os.ReadFile(told); return string(raw) == "image.revoked\n" })
 	t.Logf("published and notified %v, withdrawn %v, handler told %v after the command began", published, withdrawn, time.Since(begun))
-	if late := time.Since(begun); late > 15*time.Second {
+	if late := time.Since(begun); late > time.Minute {
 		t.Errorf("%v from removal to handler", late)
 	}
 	if code, _, body := s.curl(d.url() + "/v1/images/one/data"); code != "410" || !strings.Contains(body, "removed") {
@@ -221,7 +221,7 @@ func TestHTTP_TLS(t *testing.T) {
 	conf["certificate_file"] = cert
 	s.expect(0, []string{"config", "check"}, "good: ")
 	d := s.daemon()
-	s.here("one", true, 30*time.Second)
+	s.here("one", true)
 	url := d.url()
 	expect := func(want string, args ...string) {
 		t.Helper()
@@ -233,18 +233,18 @@ func TestHTTP_TLS(t *testing.T) {
 	expect("000")
 	expect("000", "--cert", carol, "--key", carolKey)
 	expect("000", "--cert", mine, "--key", mineKey, "--tls-max", "1.1")
-	d.says("client refused", 5*time.Second)
+	d.says("client refused")
 
 	conf["listen"] = "192.0.2.1:1" // not ours: everything stays as it was
 	s.writeConfig()
 	d.Process.Signal(syscall.SIGHUP)
-	d.says("configuration not reloaded, the old one stays", 10*time.Second)
-	d.says(` hint="`, 0)
+	d.says("configuration not reloaded, the old one stays")
+	d.says(` hint="`)
 	expect("200", "--cert", mine, "--key", mineKey)
 	conf["listen"], conf["clients"] = "localhost:0", "none"
 	s.writeConfig()
 	d.Process.Signal(syscall.SIGHUP)
-	waitUntil(t, "another address", 10*time.Second, func() bool { return d.url() != url })
+	waitUntil(t, "another address", func() bool { return d.url() != url })
 	url = d.url()
 	expect("200")
 	taken := strings.TrimPrefix(url, "https://")
@@ -266,8 +266,8 @@ func TestHTTP_EventsOverRestart(t *testing.T) {
 	var ids []string
 	for _, kill := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL, syscall.SIGTERM} {
 		d := s.daemon()
-		s.here("one", true, 30*time.Second)
-		waitUntil(t, "a pass", 20*time.Second, func() bool { code, _, _ := s.curl(d.url() + "/readyz"); return code == "200" })
+		s.here("one", true)
+		waitUntil(t, "a pass", func() bool { code, _, _ := s.curl(d.url() + "/readyz"); return code == "200" })
 		args := []string{"-N", "--max-time", "3"}
 		path := "/v1/events?since=2020-01-01T00:00:00Z"
 		if len(ids) > 0 {
@@ -305,14 +305,14 @@ func TestHTTP_Sendfile(t *testing.T) {
 	content := strings.Repeat("an image, byte for byte. ", 400000)
 	s.publish(s.draft("1", picture{"one", content, nil}))
 	d := s.daemon()
-	s.here("one", true, 30*time.Second)
+	s.here("one", true)
 	data := d.url() + "/v1/images/one/data"
 	for _, first := range []bool{true, false} { // hashed beside, and known
 		trace := exec.Command(strace, "-f", "-qq", "-e", "trace=sendfile,write,read", "-o", s.path("trace"), "-p", fmt.Sprint(d.Process.Pid))
 		if err := trace.Start(); err != nil {
 			t.Fatal(err)
 		}
-		waitUntil(t, "strace", 10*time.Second, func() bool {
+		waitUntil(t, "strace", func() bool {
 			raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.Process.Pid))
 			return strings.Contains(string(raw), fmt.Sprintf("TracerPid:\t%d", trace.Process.Pid))
 		})
@@ -347,9 +347,9 @@ func TestT28_HTTPCorrupt(t *testing.T) {
 	s.pub.hook("/images/hung", slow("never all of it", nil))
 	s.publish(s.draft("1", picture{"one", content, nil}).Image("hung", []byte("never all of it"), s.pub.URL+"/images/hung"))
 	d := s.daemon()
-	s.here("one", true, 30*time.Second)
+	s.here("one", true)
 	data := d.url() + "/v1/images/one/data"
-	waitUntil(t, "the image", 10*time.Second, func() bool { // its name comes before the catalogue
+	waitUntil(t, "the image", func() bool { // its name comes before the catalogue
 		code, _, body := s.curl(data)
 		return code == "200" && body == content
 	})
@@ -364,7 +364,7 @@ func TestT28_HTTPCorrupt(t *testing.T) {
 	f.WriteAt([]byte("X"), 500000)
 	f.Close()
 	begun := time.Now()
-	waitUntil(t, "healed", 20*time.Second, func() bool {
+	waitUntil(t, "healed", func() bool {
 		code, _, body := s.curl(data)
 		if body != content && code == "200" {
 			t.Fatalf("%d other bytes", len(body))

@@ -27,7 +27,7 @@ func (e *endorser) daemon(addr string, argv ...string) {
 		e.T.Fatal(err)
 	}
 	e.T.Cleanup(func() { cmd.Process.Signal(os.Interrupt); cmd.Wait(); log.Close() })
-	for range 400 {
+	for range 4800 {
 		if c, err := net.Dial("tcp", addr); err == nil {
 			c.Close()
 			return

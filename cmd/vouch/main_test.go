@@ -226,7 +226,7 @@ func serveFiles(ts *testscript.TestScript, _ bool, args []string) {
 
 // await waits until a file matches a pattern: await cache/partial/*.
 func await(ts *testscript.TestScript, neg bool, args []string) {
-	for range 1000 {
+	for range 6000 {
 		found, err := filepath.Glob(ts.MkAbs(args[0]))
 		ts.Check(err)
 		if (len(found) > 0) != neg {
