@@ -81,6 +81,7 @@ const minSpace = 64 << 20
 // opening says how a run takes possession.
 type opening struct {
 	join     bool // a waiting run may do our work
+	ask      bool // a daemon is asked to make way although the run waits for nobody else
 	urgent   bool // the daemon's pass makes way, although it is the daemon that asks
 	takeOver bool // the cache may belong to a state that is gone (cache adopt --take-over)
 }
@@ -106,7 +107,7 @@ func open(ctx context.Context, c *Config, o Options, how opening) (_ *run, joine
 		return nil, "", err
 	}
 	long := time.AfterFunc(longWait, func() { r.sayWaiting(o.Paced) })
-	r.lock, joined, err = lockState(ctx, c.StateDir, o.NoWait || o.Handler, how.join, o.Paced && !how.urgent, time.Now())
+	r.lock, joined, err = lockState(ctx, c.StateDir, o, how, time.Now())
 	long.Stop()
 	if err != nil {
 		return nil, joined, err
