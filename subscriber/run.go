@@ -59,6 +59,7 @@ type run struct {
 	foreign   map[metadata.ImageKey]string   // names that lead to something not ours, and what
 	corrupt   map[cache.Digest]string        // what inspect found broken, and how
 	results   map[metadata.ImageKey]*ImageResult
+	awaited   []want                   // what the last plan was to obtain
 	budget    map[string]time.Duration // what each handler has left for announcements
 	synced    bool                     // this is a sync, not a smaller operation
 	accept    bool                     // withdrawals of a changed configuration are accepted
@@ -68,6 +69,9 @@ type run struct {
 	courier *courier
 	fresh   []uint64 // events not handed to the courier yet
 	shown   int      // events emitted when the status was written last
+
+	heard   bool      // what handlers answered since then
+	written time.Time // when that was
 
 	stock       *CacheStatus // nil: to be counted again
 	ledgerBytes []byte
