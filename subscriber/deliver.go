@@ -44,6 +44,7 @@ func (r *run) hear(first attempt) error {
 			<-a.queue.room
 		}
 	}()
+	r.heard = true
 	return r.record(batch)
 }
 

@@ -174,15 +174,17 @@ func TestDelivery_DuringDownload(t *testing.T) {
 	h, heard := listener(t, "h", false, "")
 	w.Config.Handlers = []event.Handler{h}
 	w.Config.Fetch.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	defer subscriber.ShowEvery(0)()
 	slow := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
-		for range 200 {
-			if heard()[0] == "image.announced a" {
+		for range 500 {
+			st, err := subscriber.ReadStatus(w.Config.StateDir)
+			if heard()[0] == "image.announced a" && err == nil && st.Handlers[0].Pending == 0 && st.Images[0].State == "pending" {
 				fmt.Fprint(rw, "alpha")
 				return
 			}
 			time.Sleep(20 * time.Millisecond)
 		}
-		http.Error(rw, "nobody heard", http.StatusNotFound)
+		http.Error(rw, "nobody heard, or the status does not say so", http.StatusNotFound)
 	}))
 	defer slow.Close()
 	w.Publish("1.0", image{ID: "a", Content: "alpha", Set: map[string]any{"hv:uri": slow.URL + "/a"}})

@@ -2,6 +2,13 @@ package subscriber
 
 import "time"
 
+// ShowEvery sets how soon answers of handlers show in the status, until undo.
+func ShowEvery(d time.Duration) (undo func()) {
+	was := showEvery
+	showEvery = d
+	return func() { showEvery = was }
+}
+
 // TellAtMost sets how long a paced run tells, until undo.
 func TellAtMost(d time.Duration) (undo func()) {
 	was := longestTelling

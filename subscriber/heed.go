@@ -10,6 +10,10 @@ import (
 	"vouch/subscriber/metadata"
 )
 
+// showEvery is how often a run that lasts shows in the status what handlers have
+// answered. A variable for tests.
+var showEvery = 10 * time.Second
+
 // heed acts on what a run must not sit through while it downloads or waits for
 // a handler: the site's own blocks, which it reads again and acknowledges in the
 // status, and dates that pass. It is called each second then, and before
@@ -20,7 +24,8 @@ func (r *run) heed(ctx context.Context) error {
 	}
 	reread := r.rereadBlocks()
 	gone := r.goneMeanwhile(reread)
-	if len(gone) == 0 && !reread {
+	news := r.heard && r.now().Sub(r.written) >= showEvery
+	if len(gone) == 0 && !reread && !news {
 		return nil
 	}
 	if err := r.withdraw(ctx, gone); err != nil {

@@ -57,7 +57,7 @@ func (r *run) question(sub *Subscription) imagelist.Question {
 func (r *run) loadTrust() {
 	store, err := trust.Load(r.cfg.Trust.Anchors)
 	if err != nil {
-		r.noTrust = &verdict.Rejection{Code: verdict.Untrusted, Detail: fmt.Sprintf("trust anchors: %v", err), Missing: true}
+		r.noTrust = &verdict.Rejection{Code: verdict.Untrusted, Detail: err.Error(), Missing: true}
 		return
 	}
 	r.anchors = store

@@ -64,7 +64,7 @@ type wish struct {
 }
 
 // makePlan compares what good lists wish with what is published. Pure: it
-// reads the run's picture and fills in results, nothing else.
+// reads the run's picture and fills in results and what is awaited, nothing else.
 func (r *run) makePlan() plan {
 	var p plan
 	r.results = map[metadata.ImageKey]*ImageResult{}
@@ -83,6 +83,7 @@ func (r *run) makePlan() plan {
 	}
 	r.holdBack(&p)
 	p.sort()
+	r.awaited = p.want
 	return p
 }
 

@@ -59,6 +59,7 @@ type run struct {
 	foreign   map[metadata.ImageKey]string   // names that lead to something not ours, and what
 	corrupt   map[cache.Digest]string        // what inspect found broken, and how
 	results   map[metadata.ImageKey]*ImageResult
+	awaited   []want                   // what the last plan was to obtain
 	budget    map[string]time.Duration // what each handler has left for announcements
 	synced    bool                     // this is a sync, not a smaller operation
 	accept    bool                     // withdrawals of a changed configuration are accepted
@@ -68,6 +69,9 @@ type run struct {
 	courier *courier
 	fresh   []uint64 // events not handed to the courier yet
 	shown   int      // events emitted when the status was written last
+
+	heard   bool      // what handlers answered since then
+	written time.Time // when that was
 
 	stock       *CacheStatus // nil: to be counted again
 	ledgerBytes []byte
@@ -81,6 +85,7 @@ const minSpace = 64 << 20
 // opening says how a run takes possession.
 type opening struct {
 	join     bool // a waiting run may do our work
+	ask      bool // a daemon is asked to make way although the run waits for nobody else
 	urgent   bool // the daemon's pass makes way, although it is the daemon that asks
 	takeOver bool // the cache may belong to a state that is gone (cache adopt --take-over)
 }
@@ -106,7 +111,7 @@ func open(ctx context.Context, c *Config, o Options, how opening) (_ *run, joine
 		return nil, "", err
 	}
 	long := time.AfterFunc(longWait, func() { r.sayWaiting(o.Paced) })
-	r.lock, joined, err = lockState(ctx, c.StateDir, o.NoWait || o.Handler, how.join, o.Paced && !how.urgent, time.Now())
+	r.lock, joined, err = lockState(ctx, c.StateDir, o, how, time.Now())
 	long.Stop()
 	if err != nil {
 		return nil, joined, err

@@ -40,7 +40,7 @@ func ParseSchedule(text string) (s cron.Schedule, err error) {
 	}()
 	zone, _, _ := strings.Cut(text, " ")
 	if _, name, ok := strings.Cut(zone, "TZ="); ok {
-		if _, err := time.LoadLocation(name); err != nil {
+		if _, err := time.LoadLocation(name); err != nil || name == "" { // which would be UTC
 			return nil, ErrZone
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"vouch/imagelist/verdict"
+	"vouch/subscriber/event"
 	"vouch/subscriber/fetch"
 	"vouch/subscriber/metadata"
 )
@@ -54,6 +55,7 @@ func (r *run) writeStatus() error {
 	if err := replaceFile(filepath.Join(r.cfg.StateDir, statusFile), data, 0o640, r.cfg.Cache.GID); err != nil {
 		return fmt.Errorf("status: %w", err)
 	}
+	r.heard, r.written = false, r.now()
 	return nil
 }
 
@@ -117,7 +119,7 @@ func (r *run) countImages(images []ImageStatus) map[string]*tally {
 		case "stale":
 			t.available++
 			t.pending++
-		case "failed", "held", "refused":
+		case "failed", "held", "refused", "pending":
 			t.pending++
 		}
 	}
@@ -262,13 +264,26 @@ func (r *run) imageStatus() []ImageStatus {
 	}
 	for key, res := range r.results {
 		if !seen[key] && res.Result != "unchanged" {
+			seen[key] = true
 			out = append(out, r.absentStatus(key, res))
+		}
+	}
+	for _, w := range r.awaited {
+		if !seen[w.key] {
+			out = append(out, pendingStatus(r.imageEntry(w.list, w.image)))
 		}
 	}
 	slices.SortFunc(out, func(a, b ImageStatus) int {
 		return cmp.Or(strings.Compare(a.Subscription, b.Subscription), strings.Compare(a.List, b.List), strings.Compare(a.Identifier, b.Identifier))
 	})
 	return out
+}
+
+// pendingStatus describes an image that nothing speaks against and that nobody
+// has downloaded yet.
+func pendingStatus(e event.Image) ImageStatus {
+	return ImageStatus{Identifier: e.Identifier, List: e.List, Subscription: e.Subscription, Title: e.Title, Version: e.Version, State: "pending", Detail: "not downloaded yet",
+		Wanted: e.SHA512, Size: e.Size, OS: e.OS, Arch: e.Arch, Format: e.Format, Expires: e.Expires}
 }
 
 // absentStatus describes an image that a list names and the cache does not have.

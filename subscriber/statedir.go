@@ -164,13 +164,18 @@ type stateLock struct {
 // it; its report is ours.
 var errJoined = errors.New("joined")
 
-// lockState takes the lock. With noWait it gives up at once. A waiter holds
-// the queue lock until it has the state lock and has read nothing before; a
-// third process therefore need not make a pass of its own: join tells it to
+// letIn is how long a run that waits for nobody else gives a daemon to stop its
+// pass.
+const letIn = 30 * time.Second
+
+// lockState takes the lock. A run that may not wait gives up at once, or with
+// how.ask only after letIn when it is a daemon that has it. A waiter holds the
+// queue lock until it has the state lock and has read nothing before; a
+// third process therefore need not make a pass of its own: how.join tells it to
 // wait for the waiter's run and returns errJoined with that run's id.
 //
 // A running daemon is asked to let us in, unless it is the daemon that asks.
-func lockState(ctx context.Context, dir string, noWait, join, daemon bool, at time.Time) (*stateLock, string, error) {
+func lockState(ctx context.Context, dir string, o Options, how opening, at time.Time) (_ *stateLock, joined string, err error) {
 	l := &stateLock{file: flock.New(filepath.Join(dir, lockFile), flock.SetPermissions(0o600)), path: filepath.Join(dir, lockFile), run: uuid.NewString()}
 	ok, err := l.file.TryLock()
 	if err != nil {
@@ -179,10 +184,20 @@ func lockState(ctx context.Context, dir string, noWait, join, daemon bool, at ti
 	if ok {
 		return l, "", l.sign(at)
 	}
-	if noWait {
-		return nil, "", l.locked()
+	if o.NoWait || o.Handler {
+		if o.Handler || !how.ask || !daemonAtWork(dir) {
+			return nil, "", l.locked()
+		}
+		within, stop := context.WithTimeout(ctx, letIn)
+		defer stop()
+		ctx = within
+		defer func() {
+			if errors.Is(err, context.DeadlineExceeded) {
+				err = l.locked()
+			}
+		}()
 	}
-	if !daemon {
+	if !o.Paced || how.urgent {
 		defer askDaemon(dir)()
 	}
 	queue := flock.New(filepath.Join(dir, queueFile), flock.SetPermissions(0o600))
@@ -190,7 +205,7 @@ func lockState(ctx context.Context, dir string, noWait, join, daemon bool, at ti
 	if err != nil {
 		return nil, "", storage(fmt.Errorf("queue: %w", err))
 	}
-	if !first && join {
+	if !first && how.join {
 		var waiting holder
 		readJSON(queue.Path(), &waiting)
 		if err := waitFor(ctx, queue); err != nil {
@@ -213,7 +228,7 @@ func lockState(ctx context.Context, dir string, noWait, join, daemon bool, at ti
 	}
 	defer queue.Unlock()
 	waiting := holder{PID: os.Getpid(), Command: command(), Since: at}
-	if join {
+	if how.join {
 		waiting.Run = l.run // a whole sync: others may join it
 	}
 	h, _ := json.Marshal(waiting)
@@ -256,6 +271,13 @@ func (l *stateLock) locked() error {
 func holderOf(dir string) (h holder) {
 	readJSON(filepath.Join(dir, lockFile), &h)
 	return h
+}
+
+// daemonAtWork says whether it is the daemon that has the state.
+func daemonAtWork(dir string) bool {
+	var daemon holder
+	readJSON(filepath.Join(dir, daemonLock), &daemon)
+	return daemon.PID != 0 && daemon.PID == holderOf(dir).PID
 }
 
 func (l *stateLock) release() { l.file.Unlock() }

@@ -65,7 +65,7 @@ type ImageStatus struct {
 	Subscription string            `json:"subscription"`
 	Title        string            `json:"title"`
 	Version      string            `json:"version"`
-	State        string            `json:"state"` // available | stale | failed | held | refused | blocked
+	State        string            `json:"state"` // available | stale | pending | failed | held | refused | blocked | expired
 	Reason       string            `json:"reason,omitempty"`
 	Detail       string            `json:"detail,omitempty"`
 	SHA512       string            `json:"sha512"`

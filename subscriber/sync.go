@@ -59,9 +59,10 @@ func Sync(ctx context.Context, c *Config, o SyncOptions) (*Report, error) {
 }
 
 // Pass does what needs no network: expiry, blocks, selection, and publishing
-// what is at hand. It makes a change of intent effective at once.
+// what is at hand. It makes a change of intent effective at once: with
+// o.NoWait it waits for nobody but a daemon, which stops its own pass for it.
 func Pass(ctx context.Context, c *Config, o Options) (*Report, error) {
-	r, _, err := open(ctx, c, o, opening{})
+	r, _, err := open(ctx, c, o, opening{ask: true})
 	if err != nil {
 		return nil, err
 	}

@@ -235,7 +235,8 @@ func TestF20_DaemonStopped(t *testing.T) {
 }
 
 // TestDaemon_Command: a command does not wait for a download of the daemon,
-// which goes on after it. Another user cannot even ask.
+// which goes on after it, and says and does what it would without one. Another
+// user cannot even ask.
 func TestDaemon_Command(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -262,6 +263,9 @@ func TestDaemon_Command(t *testing.T) {
 		if had := <-requests; had == "" {
 			t.Errorf("%s: begun anew", what)
 		}
+		s.expect(0, []string{"block", "--image", "quick", "--reason", "CVE-2026-1"}, "1 image withdrawn")
+		s.expect(0, []string{"unblock", "--image", "quick"}, "no longer blocked; what lists still vouch for .* is back")
+		s.here("quick", true, 0)
 		d.stop(syscall.SIGKILL, -1)
 	}
 	if err := os.Remove(socket); err != nil {

@@ -67,6 +67,7 @@ func TestF14_WhileASyncRuns(t *testing.T) {
 		}
 	}
 	s.expect(0, []string{"image", "path", "third"}, "/cache/endorsed/third\n")
+	s.expect(3, []string{"image", "path", "hung"}, `"hung" is not available: pending \(not downloaded yet\)`)
 	pid := fmt.Sprint(running.Process.Pid)
 	s.expect(4, []string{"sync", "--no-wait"}, "pid "+pid+": .* sync\\)", "hint: ")
 	out := s.expect(4, []string{"sync", "--no-wait", "-o", "json"})

@@ -20,7 +20,7 @@ type snapshot struct {
 // is left goes to 0 instead of away.
 var (
 	subscriptionStates = []string{"ok", "stale", "rejected", "unreachable", "expired", "withdrawn", "new", "removed"}
-	imageStates        = []string{"available", "stale", "failed", "held", "refused", "blocked", "expired"}
+	imageStates        = []string{"available", "stale", "pending", "failed", "held", "refused", "blocked", "expired"}
 )
 
 var (
@@ -35,7 +35,7 @@ var (
 	crlDue    = gauge("vouch_list_crl_next_update_timestamp_seconds", "When the first of these CRLs is to be replaced.", "subscription")
 	named     = gauge("vouch_list_images", "Images that the accepted list names.", "subscription")
 	published = gauge("vouch_list_images_available", "Images of the list that are available here.", "subscription")
-	pending   = gauge("vouch_list_images_pending", "Images of the list that are wanted and failed, or are held.", "subscription")
+	pending   = gauge("vouch_list_images_pending", "Images of the list that are wanted and not here: to be downloaded, failed or held.", "subscription")
 
 	images    = gauge("vouch_images", "Images by state.", "state")
 	withdrawn = gauge("vouch_images_withdrawn", "Images that left and are remembered, by the event that told it.", "type")

@@ -133,7 +133,7 @@ type imageRow struct {
 	Usable                                         bool
 }
 
-var imageStates = []string{"failed", "refused", "expired", "stale", "held", "blocked", "available", "withdrawn"}
+var imageStates = []string{"failed", "refused", "expired", "stale", "held", "pending", "blocked", "available", "withdrawn"}
 
 // imageRows are all images, and after them those that left, the last first.
 func imageRows(st *subscriber.Status) []imageRow {

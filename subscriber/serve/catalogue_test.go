@@ -23,12 +23,17 @@ func populated(t *testing.T) *site {
 		subscribertest.Image{ID: "blocked", Content: "b"}, subscribertest.Image{ID: "lost", Content: "l"})
 	s.Fail(subscribertest.Image{ID: "lost", Content: "l"}.Path(), 404)
 	s.pass()
-	s.Config.Blocks = []subscriber.Block{{Image: "blocked", Reason: "CVE-2026-1"}}
+	s.Config.Blocks = []subscriber.Block{{Image: "blocked", Reason: "CVE-2026-1"}, {Image: "waits", Reason: "not yet"}}
 	s.Publish("2", subscribertest.Image{ID: "one", Content: "one's bytes"},
 		subscribertest.Image{ID: "hostile", Content: "h", Set: map[string]any{"dc:title": "a\u202eb <script>\u0085"}},
-		subscribertest.Image{ID: "blocked", Content: "b"}, subscribertest.Image{ID: "lost", Content: "l"})
+		subscribertest.Image{ID: "blocked", Content: "b"}, subscribertest.Image{ID: "lost", Content: "l"}, subscribertest.Image{ID: "waits", Content: "w"},
+		subscribertest.Image{ID: "over", Content: "o", Set: map[string]any{"dc:date:expires": "2026-01-01T00:00:00Z"}})
 	s.Fail(subscribertest.Image{ID: "lost", Content: "l"}.Path(), 404)
 	s.pass()
+	s.Config.Blocks = s.Config.Blocks[:1]
+	if _, err := subscriber.Pass(t.Context(), s.Config, subscriber.Options{}); err != nil {
+		t.Fatal(err)
+	}
 	return s
 }
 
@@ -105,6 +110,8 @@ func TestImages_WhatBecame(t *testing.T) {
 		"gone":    {Status: 410, State: "withdrawn", Reason: "removed"},
 		"blocked": {Status: 410, State: "withdrawn", Reason: "blocked"},
 		"lost":    {Status: 404, State: "failed", Reason: "fetch"},
+		"over":    {Status: 404, State: "expired", Reason: "image-expired"},
+		"waits":   {Status: 404, State: "pending"},
 	} {
 		var have problem
 		if err := json.Unmarshal([]byte(s.want(want.Status, "/v1/images/"+id+"/data").body), &have); err != nil {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -52,8 +53,8 @@ func (s *Server) data(w http.ResponseWriter, r *http.Request) *problem {
 	h.Set("ETag", `"`+i.sha512+`"`)
 	h.Set("Repr-Digest", "sha-512=:"+base64.StdEncoding.EncodeToString(i.digest[:])+":") // RFC 9530
 	h.Set("Cache-Control", "no-cache")                                                   // it may be withdrawn
-	if len(r.Header["Range"]) > 1 || len(r.Header.Get("Range")) > 64 {
-		r.Header.Del("Range") // several parts of one file are nobody's need: all of it, then (RFC 9110 §14.2)
+	if ranges := r.Header["Range"]; len(ranges) > 1 || !strings.HasPrefix(r.Header.Get("Range"), "bytes=") || strings.Contains(ranges[0], ",") {
+		r.Header.Del("Range") // of a unit that nobody knows, or several parts of one file, which are nobody's need: all of it, then (RFC 9110 §14.2)
 	}
 	send := &sender{ResponseWriter: w, server: s, request: r.Context(), image: i, file: f, stamp: stamp, verdict: v}
 	http.ServeContent(send, r, "", time.Time{}, f)

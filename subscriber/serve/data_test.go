@@ -307,16 +307,12 @@ func TestData_Headers(t *testing.T) {
 		{206, []string{"Range: bytes=1-2", "If-Range: " + r.Header.Get("ETag")}, large[1:3]},
 		{200, []string{"Range: bytes=1-2", `If-Range: "other"`}, large},
 		{200, []string{"Range: bytes=1-2", "Range: bytes=3-4"}, large},
+		{200, []string{"Range: bytes=1-2,5-6"}, large},
 		{200, []string{"Range: bytes=" + strings.Repeat("1-2,", 100) + "5-6"}, large},
 		{200, []string{"Range: chapters=1-2"}, large},
 		{304, []string{"If-None-Match: " + r.Header.Get("ETag")}, ""},
 		{200, []string{"Accept-Encoding: gzip"}, large},
 	} {
-		if c.status == 200 && c.headers[0] == "Range: chapters=1-2" {
-			c.status = 416 // the library's reading
-			s.want(c.status, "/v1/images/one/data", c.headers...)
-			continue
-		}
 		if r := s.want(c.status, "/v1/images/one/data", c.headers...); r.body != c.body {
 			t.Errorf("%.80q: %d bytes, want %d", c.headers, len(r.body), len(c.body))
 		}

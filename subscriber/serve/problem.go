@@ -21,7 +21,7 @@ type problem struct {
 
 	Image  string     `json:"image,omitempty"`
 	List   string     `json:"list,omitempty"`
-	State  string     `json:"state,omitempty"`  // of an image that is not published: failed, held, refused, blocked, withdrawn
+	State  string     `json:"state,omitempty"`  // of an image that is not published: pending, failed, held, refused, expired, blocked, withdrawn
 	Reason string     `json:"reason,omitempty"` // a verdict code, or removed, deselected, superseded, corrupt
 	At     *time.Time `json:"at,omitempty"`     // when it was withdrawn
 	Lists  []string   `json:"lists,omitempty"`  // to choose from

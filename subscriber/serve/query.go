@@ -62,7 +62,7 @@ type filter struct {
 
 var filterKeys = []string{"after", "arch", "format", "hypervisor", "limit", "list", "os", "sha512", "state", "subscription", "vo"}
 
-var imageStates = []string{"available", "stale", "failed", "held", "refused", "blocked", "withdrawn"}
+var imageStates = []string{"available", "stale", "pending", "failed", "held", "refused", "expired", "blocked", "withdrawn"}
 
 // parseFilter reads the query of /v1/images.
 func parseFilter(raw string) (*filter, *problem) {

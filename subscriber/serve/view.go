@@ -59,7 +59,7 @@ type listed struct {
 type pictured struct {
 	id, list, subscription, vo, os, arch, format, hypervisor, sha512 string
 
-	state  string // available, stale, failed, held, refused, blocked or withdrawn
+	state  string // see imageStates
 	reason string
 	detail string
 	at     time.Time // of the withdrawal
