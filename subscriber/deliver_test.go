@@ -175,7 +175,7 @@ func TestDelivery_DuringDownload(t *testing.T) {
 	w.Config.Handlers = []event.Handler{h}
 	w.Config.Fetch.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	slow := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
-		for range 200 {
+		for range 1500 { // half a minute
 			if heard()[0] == "image.announced a" {
 				fmt.Fprint(rw, "alpha")
 				return
