@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"vouch/imagelist/listtest"
 )
 
 // daemon starts a server that stays in the foreground, and waits until it
@@ -48,13 +50,9 @@ func (e *endorser) read(path string) string {
 
 func (e *endorser) freeAddr() (addr, port string) {
 	e.T.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		e.T.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ = net.SplitHostPort(l.Addr().String())
-	return l.Addr().String(), port
+	addr = listtest.FreeAddress(e.T)
+	_, port, _ = net.SplitHostPort(addr)
+	return addr, port
 }
 
 // program finds a server, which Debian keeps out of a user's path.
