@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -28,7 +29,7 @@ func (e *endorser) daemon(addr string, argv ...string) {
 	if err := cmd.Start(); err != nil {
 		e.T.Fatal(err)
 	}
-	e.T.Cleanup(func() { cmd.Process.Signal(os.Interrupt); cmd.Wait(); log.Close() })
+	e.T.Cleanup(func() { cmd.Process.Signal(syscall.SIGTERM); cmd.Wait(); log.Close() })
 	for range 4800 {
 		if c, err := net.Dial("tcp", addr); err == nil {
 			c.Close()

@@ -22,7 +22,7 @@ func (s *site) raw(text string) string {
 		s.T.Fatal(err)
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(time.Minute))
 	go io.WriteString(c, text)
 	answer, _ := io.ReadAll(c)
 	return string(answer)
