@@ -226,7 +226,7 @@ func testRelative(t *testing.T, b *browser) {
 	v := site(0, 0)
 	var spans []time.Duration
 	for _, d := range []time.Duration{2 * time.Second, 59 * time.Second, time.Minute, 59 * time.Minute, time.Hour, 47 * time.Hour, 48 * time.Hour, 59 * day, 60 * day, 61 * day, 89 * day, 90 * day, 729 * day, 730 * day, 1095 * day, 9999 * day} {
-		spans = append(spans, -d-500*time.Millisecond, d+20*time.Second+500*time.Millisecond)
+		spans = append(spans, -d-500*time.Millisecond, d+50*time.Second+500*time.Millisecond)
 	}
 	for i, d := range spans {
 		v.Status.Subscriptions = append(v.Status.Subscriptions, subscriber.SubscriptionStatus{Name: fmt.Sprintf("s%02d", i), State: "ok", Verified: noon.Add(d)})
