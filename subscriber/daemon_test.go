@@ -74,13 +74,12 @@ func TestT06_DueDuringDownload(t *testing.T) {
 	set(t, &longPatience, 10*time.Millisecond)
 	d, refresh := atWork(t, "big", "due")
 	d.owed["big"] = true
-	j := d.fetches(lasting(10 * time.Second))
+	j := d.fetches(lasting(time.Minute))
 	d.slots["due"] = time.Now().Add(-2 * time.Hour)
 	time.AfterFunc(50*time.Millisecond, func() { refresh <- "nobody" }) // instead of the next look
-	begun := time.Now()
 	d.perform(t.Context(), j)
-	if next := d.due(time.Now()); len(next) != 2 || time.Since(begun) > 5*time.Second {
-		t.Errorf("after %v the next pass is for %v", time.Since(begun), next)
+	if next := d.due(time.Now()); len(next) != 2 { // big is due again only if its pass was stopped
+		t.Errorf("the next pass is for %v", next)
 	}
 }
 

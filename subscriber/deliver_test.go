@@ -176,7 +176,7 @@ func TestDelivery_DuringDownload(t *testing.T) {
 	w.Config.Fetch.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	defer subscriber.ShowEvery(0)()
 	slow := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) {
-		for range 500 {
+		for range 1500 { // half a minute
 			st, err := subscriber.ReadStatus(w.Config.StateDir)
 			if heard()[0] == "image.announced a" && err == nil && st.Handlers[0].Pending == 0 && st.Images[0].State == "pending" {
 				fmt.Fprint(rw, "alpha")

@@ -379,7 +379,7 @@ func TestO7_BlockDuringDownload(t *testing.T) {
 	w.Config.Reload = func() ([]subscriber.Block, error) { return []subscriber.Block{blocked}, nil }
 	w.Config.Fetch.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	slow := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
-		for range 200 {
+		for range 1500 { // half a minute
 			if w.Read("a") == "" {
 				fmt.Fprint(rw, "alpha two")
 				return

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -28,7 +29,7 @@ func (d *running) url() string {
 // curl asks with the real curl, and returns the status, the headers and the body.
 func (s *site) curl(args ...string) (code, headers, body string) {
 	s.T.Helper()
-	cmd := exec.Command(requireTool(s.T, "curl"), append([]string{"-sS", "--max-time", "20", "-D", s.path("headers"), "-w", "\n%{http_code}"}, args...)...)
+	cmd := exec.Command(requireTool(s.T, "curl"), append([]string{"-sS", "--max-time", "120", "-D", s.path("headers"), "-w", "\n%{http_code}"}, args...)...)
 	cmd.Dir = s.dir
 	out, err := cmd.Output()
 	if err != nil {
@@ -268,16 +269,21 @@ func TestHTTP_EventsOverRestart(t *testing.T) {
 		d := s.daemon()
 		s.here("one", true)
 		waitUntil(t, "a pass", func() bool { code, _, _ := s.curl(d.url() + "/readyz"); return code == "200" })
-		args := []string{"-N", "--max-time", "3"}
-		path := "/v1/events?since=2020-01-01T00:00:00Z"
+		args := []string{"-sSN", d.url() + "/v1/events?since=2020-01-01T00:00:00Z"}
 		if len(ids) > 0 {
-			path, args = "/v1/events", append(args, "-H", "Last-Event-ID: "+ids[len(ids)-1])
+			args = []string{"-sSN", d.url() + "/v1/events", "-H", "Last-Event-ID: " + ids[len(ids)-1]}
 		}
-		_, headers, body := s.curl(append(args, d.url()+path)...)
-		if !strings.Contains(headers, "text/event-stream") {
-			t.Fatalf("%s", headers)
+		var body journal
+		listens := exec.Command(requireTool(t, "curl"), args...)
+		listens.Stdout = &body
+		if err := listens.Start(); err != nil {
+			t.Fatal(err)
 		}
-		for _, m := range regexp.MustCompile(`(?m)^id: (.*)$`).FindAllStringSubmatch(body, -1) {
+		all := s.events()
+		waitUntil(t, "the last event", func() bool { return strings.Contains(body.String(), "id: "+all[len(all)-1].ID+"\n") })
+		listens.Process.Kill()
+		listens.Wait()
+		for _, m := range regexp.MustCompile(`(?m)^id: (.*)\n`).FindAllStringSubmatch(body.String(), -1) {
 			ids = append(ids, m[1])
 		}
 		d.stop(kill, map[syscall.Signal]int{syscall.SIGTERM: 0, syscall.SIGKILL: -1}[kill])
@@ -312,9 +318,14 @@ func TestHTTP_Sendfile(t *testing.T) {
 		if err := trace.Start(); err != nil {
 			t.Fatal(err)
 		}
-		waitUntil(t, "strace", func() bool {
-			raw, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", d.Process.Pid))
-			return strings.Contains(string(raw), fmt.Sprintf("TracerPid:\t%d", trace.Process.Pid))
+		waitUntil(t, "strace", func() bool { // which takes one thread after the other
+			threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", d.Process.Pid))
+			for _, thread := range threads {
+				if raw, err := os.ReadFile(thread); err == nil && !strings.Contains(string(raw), fmt.Sprintf("TracerPid:\t%d\n", trace.Process.Pid)) {
+					return false
+				}
+			}
+			return len(threads) > 0
 		})
 		if code, _, body := s.curl(data); code != "200" || body != content {
 			t.Errorf("%s, %d bytes", code, len(body))

@@ -18,7 +18,7 @@ import (
 const (
 	kills    = 110 // of each run of TestF01_Kills
 	killIDs  = 6
-	killTime = 5 * time.Minute // gives up on more kills after this long
+	killTime = 10 * time.Minute // gives up on more kills after this long
 )
 
 // killWorld is what TestF01_Kills knows beside the site itself.

@@ -9,8 +9,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"vouch/imagelist/listtest"
 )
 
 // daemon starts a server that stays in the foreground, and waits until it
@@ -26,7 +29,7 @@ func (e *endorser) daemon(addr string, argv ...string) {
 	if err := cmd.Start(); err != nil {
 		e.T.Fatal(err)
 	}
-	e.T.Cleanup(func() { cmd.Process.Signal(os.Interrupt); cmd.Wait(); log.Close() })
+	e.T.Cleanup(func() { cmd.Process.Signal(syscall.SIGTERM); cmd.Wait(); log.Close() })
 	for range 4800 {
 		if c, err := net.Dial("tcp", addr); err == nil {
 			c.Close()
@@ -48,13 +51,9 @@ func (e *endorser) read(path string) string {
 
 func (e *endorser) freeAddr() (addr, port string) {
 	e.T.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		e.T.Fatal(err)
-	}
-	defer l.Close()
-	_, port, _ = net.SplitHostPort(l.Addr().String())
-	return l.Addr().String(), port
+	addr = listtest.FreeAddress(e.T)
+	_, port, _ = net.SplitHostPort(addr)
+	return addr, port
 }
 
 // program finds a server, which Debian keeps out of a user's path.

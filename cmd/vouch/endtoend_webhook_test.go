@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"vouch/imagelist/listtest"
 )
 
 // hook is a receiver of events: it believes nothing that is not signed, and
@@ -43,12 +45,7 @@ type hook struct {
 // Its address has a secret in it, as many have.
 func (s *site) webhook(more object) *hook {
 	s.T.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		s.T.Fatal(err)
-	}
-	l.Close()
-	h := &hook{site: s, address: l.Addr().String(), secret: newSecret("one"), file: s.path("hook.secret")}
+	h := &hook{site: s, address: listtest.FreeAddress(s.T), secret: newSecret("one"), file: s.path("hook.secret")}
 	h.keep(0o600, h.secret)
 	conf := object{"name": "hook", "events": []string{"image.*"}, "webhook": object{"url": "http://" + h.address + "/canary-path?token=canary", "secret_file": h.file}}
 	for k, v := range more {
@@ -264,10 +261,14 @@ func TestF01_WebhookKilled(t *testing.T) {
 	if err := cmd.Run(); err == nil {
 		t.Fatal("not killed")
 	}
+	before := 0
+	waitUntil(t, "the receiver's answer to the last request", func() bool {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		before = len(h.ids)
+		return before == h.asked
+	})
 	h.set(nil)
-	h.mu.Lock()
-	before := len(h.ids)
-	h.mu.Unlock()
 	s.sync(0)
 	again := len(h.ids) - images
 	if again < 0 || again > window {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"vouch/imagelist/listtest"
 	"vouch/imagelist/verdict"
 )
 
@@ -186,7 +187,7 @@ func TestT20_ProxyRedirect(t *testing.T) {
 
 // TestF08_Refused: what cannot be reached may be reachable later.
 func TestF08_Refused(t *testing.T) {
-	_, err := quick(t, Config{}).Document(context.Background(), Origin{URL: "http://" + freeAddress(t) + "/"}, Doc{Tries: 1})
+	_, err := quick(t, Config{}).Document(context.Background(), Origin{URL: "http://" + listtest.FreeAddress(t) + "/"}, Doc{Tries: 1})
 	if e := want(t, err, verdict.Fetch, true); e.Detail != "connection refused" {
 		t.Errorf("%v", e)
 	}

@@ -58,7 +58,7 @@ func TestF10_Document(t *testing.T) {
 			s := newFaultServer(t, size)
 			d := Doc{MaxSize: size}
 			if tt.fault == "retry-after/1" {
-				d.Within = 1500 * time.Millisecond
+				d.Within = 1900 * time.Millisecond // once, and not twice
 			}
 			doc, err := quick(t, Config{}).Document(context.Background(), Origin{URL: s.URL + "/f/" + tt.fault + "/"}, d)
 			want(t, err, tt.code, tt.temporary)

@@ -244,22 +244,23 @@ func TestT06_SlowRetrieval(t *testing.T) {
 	ms := time.Millisecond
 	tests := []struct {
 		name, path string
+		header     time.Duration
 		idle       time.Duration
 		window     time.Duration
 		slack      time.Duration
 		detail     string
 	}{
-		{"no header", "/f/mute/x/", 50 * ms, time.Minute, time.Minute, "timed out"},
-		{"stalled", "/f/stall/5000/", 50 * ms, time.Minute, time.Minute, "no data for 50ms"},
-		{"dripping", "/f/drip/x/", time.Minute, 100 * ms, time.Minute, "slower than 1000000000 bytes per second"},
-		{"too long", "/f/drip/x/", time.Minute, time.Minute, 50 * ms, "timed out"},
+		{"no header", "/f/mute/x/", 50 * ms, time.Minute, time.Minute, time.Minute, "timed out"},
+		{"stalled", "/f/stall/5000/", time.Minute, 50 * ms, time.Minute, time.Minute, "no data for 50ms"},
+		{"dripping", "/f/drip/x/", time.Minute, time.Minute, 100 * ms, time.Minute, "slower than 1000000000 bytes per second"},
+		{"too long", "/f/drip/x/", time.Minute, time.Minute, time.Minute, 50 * ms, "timed out"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			s := newFaultServer(t, size)
-			c := quick(t, Config{IdleTimeout: tt.idle, MinRate: 1e9})
-			c.dog.window, c.pace.slack, c.pace.patience = tt.window, tt.slack, 0
+			c := quick(t, Config{IdleTimeout: tt.header, MinRate: 1e9})
+			c.dog.idle, c.dog.window, c.pace.slack, c.pace.patience = tt.idle, tt.window, tt.slack, 0
 			_, err := s.image(c, tt.path, &memory{})
 			if e := want(t, err, verdict.Fetch, true); e.Detail != tt.detail {
 				t.Errorf("detail %q, want %q", e.Detail, tt.detail)
@@ -273,18 +274,22 @@ func TestT06_SlowRetrieval(t *testing.T) {
 	}
 }
 
-// slowSink takes its time; that is not the server's fault.
+// slowSink takes its time, once; that is not the server's fault.
 type slowSink struct{ memory }
 
 func (s *slowSink) Write(p []byte) (int, error) {
-	time.Sleep(60 * time.Millisecond)
+	if s.Len() == 0 {
+		time.Sleep(3 * time.Second)
+	}
 	return s.memory.Write(p)
 }
 
 func TestT06_SlowDiskIsNotASlowServer(t *testing.T) {
+	t.Parallel()
 	s := newFaultServer(t, 1<<20)
 	sink := &slowSink{}
-	c := quick(t, Config{IdleTimeout: 20 * time.Millisecond})
+	c := quick(t, Config{})
+	c.dog.idle = 1500 * time.Millisecond
 	_, err := s.image(c, "/f/none/x/", writeOnly{sink})
 	want(t, err, "", false)
 	if sink.restarts != 1 || len(s.seen()) != 1 {

@@ -12,9 +12,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
+	"vouch/imagelist/listtest"
 	"vouch/imagelist/verdict"
 )
 
@@ -60,7 +62,7 @@ func startNginx(t testing.TB, size int) *nginx {
 		}
 		t.Skip(err)
 	}
-	n := &nginx{dir: t.TempDir(), authority: newCA(t), plain: freeAddress(t), secure: freeAddress(t)}
+	n := &nginx{dir: t.TempDir(), authority: newCA(t), plain: listtest.FreeAddress(t), secure: listtest.FreeAddress(t)}
 	if err := os.Chmod(n.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -100,10 +102,10 @@ func (n *nginx) run(t testing.TB, path string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		cmd.Process.Signal(os.Interrupt)
+		cmd.Process.Signal(syscall.SIGTERM)
 		cmd.Wait()
 	})
-	for range 200 {
+	for range 3000 { // a minute
 		c, err := net.Dial("tcp", n.secure)
 		if err == nil {
 			c.Close()
@@ -112,15 +114,6 @@ func (n *nginx) run(t testing.TB, path string) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	t.Fatalf("nginx does not start: %s", out.String())
-}
-
-func freeAddress(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func (n *nginx) image(c *Client, path string, size int, sink Sink) (Transfer, error) {
@@ -234,7 +227,7 @@ func TestNginx(t *testing.T) {
 	})
 	t.Run("slow", func(t *testing.T) {
 		c := quick(t, Config{MinRate: 1 << 30})
-		c.dog.window, c.pace.patience = 100*time.Millisecond, 0
+		c.dog.window, c.pace.patience = 500*time.Millisecond, 0
 		sink := &memory{}
 		_, err := n.image(c, "/slow/image", size, sink)
 		want(t, err, verdict.Fetch, true)

@@ -18,7 +18,7 @@ func post(t *testing.T, url string, c Config) (Answer, error) {
 		return Answer{}, err
 	}
 	defer p.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	return p.Post(ctx, http.Header{"X-Test": {"1"}}, []byte("body"))
 }
@@ -62,7 +62,7 @@ func TestT30_Addresses(t *testing.T) {
 // resolve has a poster ask another name server.
 func resolve(p *Poster, r *net.Resolver, c Config) {
 	g := guard{networks: c.AllowNetworks, resolver: r}
-	p.client.DialContext = g.dialer(time.Second, p.to.explicit())
+	p.client.DialContext = g.dialer(time.Minute, p.to.explicit())
 }
 
 // One connection for many requests, whatever the server answers; one that the

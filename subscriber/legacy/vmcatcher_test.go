@@ -170,7 +170,7 @@ func TestDump_LargeMessages(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if took := time.Since(start); took > 20*time.Second || allocated > 10_000 {
+	if took := time.Since(start); took > 2*time.Minute || allocated > 10_000 {
 		t.Errorf("took %v, %v allocations", took, allocated)
 	}
 }

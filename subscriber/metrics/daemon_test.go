@@ -62,7 +62,7 @@ func TestMetrics_Daemon(t *testing.T) {
 // await waits until a series is more than 0.
 func await(t *testing.T, m *metrics.Metrics, series string) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 		if samples(t, scrape(t, m))[series] > 0 {
 			return
 		}

@@ -62,9 +62,13 @@ func startBrowser(t *testing.T) *browser {
 	if err != nil {
 		t.Fatal(err)
 	}
+	profile, err := os.MkdirTemp("", "vouch-chromium-")
+	if err != nil {
+		t.Fatal(err)
+	}
 	cmd := exec.Command(program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-dev-shm-usage",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions", "--hide-scrollbars",
-		"--remote-debugging-pipe", "--user-data-dir="+t.TempDir(), "about:blank")
+		"--remote-debugging-pipe", "--user-data-dir="+profile, "about:blank")
 	cmd.ExtraFiles = []*os.File{theirs, ours} // 3 and 4
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -79,6 +83,9 @@ func startBrowser(t *testing.T) *browser {
 		timer.Stop()
 		in.Close()
 		out.Close()
+		// Its other processes may write there for a moment after its end.
+		for end := time.Now().Add(time.Minute); os.RemoveAll(profile) != nil && time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		}
 	})
 	go b.read()
 
@@ -153,7 +160,7 @@ func (b *browser) try(session, method string, params, result any) error {
 			return nil
 		}
 		return json.Unmarshal(a.Result, result)
-	case <-time.After(60 * time.Second):
+	case <-time.After(2 * time.Minute):
 		return errors.New("no answer")
 	}
 }
@@ -206,7 +213,7 @@ func (b *browser) text(expression string) (s string) {
 // to another address.
 func (b *browser) until(condition string) {
 	b.t.Helper()
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		var r evaluated
 		err := b.try(b.page, "Runtime.evaluate", evaluate("!!("+condition+")"), &r)
 		if err == nil && string(r.Result.Value) == "true" {

@@ -85,7 +85,7 @@ func TestT27_ChangedBytes(t *testing.T) {
 					if d != cache.Digest(sha512.Sum512([]byte(large))) {
 						t.Errorf("doubt of %v", d)
 					}
-				case <-time.After(5 * time.Second):
+				case <-time.After(time.Minute):
 					t.Error("the daemon was not told")
 				}
 				s.want(503, "/v1/images/one/data")
@@ -228,14 +228,14 @@ func TestT27_WhatAPassHasSeen(t *testing.T) {
 	if s.server.judge.of(i, stamp) != sound {
 		t.Error("an old blob is hashed")
 	}
-	s.pass()
-	if inspected := s.server.look().inspected; time.Since(inspected) > 5*time.Second {
+	at := s.At.Add(time.Minute)
+	s.SyncAt(at)
+	if inspected := s.server.look().inspected; !inspected.Equal(at) {
 		t.Errorf("inspected %v", inspected)
 	}
 	// A small operation inspects nothing, and says nothing of the kind.
 	before := s.server.look()
-	time.Sleep(time.Second)
-	if _, err := subscriber.Deliver(t.Context(), s.Config, subscriber.Options{}); err != nil {
+	if _, err := subscriber.Deliver(t.Context(), s.Config, subscriber.Options{At: at.Add(time.Second)}); err != nil {
 		t.Fatal(err)
 	}
 	if after := s.server.look(); !after.inspected.Equal(before.inspected) || !after.passed.After(before.passed) {
@@ -322,7 +322,18 @@ func TestData_Headers(t *testing.T) {
 // A client that takes nothing is left; the others go on.
 func TestT06_ClientThatStands(t *testing.T) {
 	t.Parallel()
-	s := newSite(t, func(s *site) { s.server.pace = 500 * time.Millisecond })
+	first, left := "", make(chan struct{})
+	s := newSite(t, func(s *site) {
+		s.server.pace = 3 * time.Second
+		s.server.http.ConnState = func(c net.Conn, state http.ConnState) { // called for the first alone before there is another
+			switch {
+			case state == http.StateNew && first == "":
+				first = c.RemoteAddr().String()
+			case state == http.StateClosed && c.RemoteAddr().String() == first:
+				close(left)
+			}
+		}
+	})
 	huge := strings.Repeat(large, 8)
 	s.Publish("1", subscribertest.Image{ID: "one", Content: huge})
 	s.pass()
@@ -330,8 +341,12 @@ func TestT06_ClientThatStands(t *testing.T) {
 	if r := s.want(200, "/v1/images/one/data"); len(r.body) != len(huge) {
 		t.Errorf("%d bytes", len(r.body))
 	}
-	time.Sleep(2 * time.Second)
+	select {
+	case <-left:
+	case <-time.After(time.Minute):
+		t.Error("it is waited for")
+	}
 	if _, err := io.Copy(io.Discard, body); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("it was waited for: %v", err)
+		t.Errorf("it got everything: %v", err)
 	}
 }

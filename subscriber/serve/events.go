@@ -48,7 +48,7 @@ func (s *Server) join() bool {
 		var ctx context.Context
 		ctx, t.stop = context.WithCancel(s.ctx)
 		t.news = make(chan struct{})
-		go t.watch(ctx, s)
+		go t.watch(ctx, s, s.logMark()) // as it is before anybody has a place in it
 	}
 	return true
 }
@@ -68,9 +68,10 @@ func (t *streams) wait() <-chan struct{} {
 	return t.news
 }
 
-func (t *streams) watch(ctx context.Context, s *Server) {
-	look := func() mark { return markOf(filepath.Join(s.conf.Load().StateDir, "events.jsonl")) }
-	ticker, seen := time.NewTicker(newsEvery), look()
+func (s *Server) logMark() mark { return markOf(filepath.Join(s.conf.Load().StateDir, "events.jsonl")) }
+
+func (t *streams) watch(ctx context.Context, s *Server, seen mark) {
+	ticker := time.NewTicker(newsEvery)
 	defer ticker.Stop()
 	for {
 		select {
@@ -78,7 +79,7 @@ func (t *streams) watch(ctx context.Context, s *Server) {
 			return
 		case <-ticker.C:
 		}
-		if now := look(); now != seen {
+		if now := s.logMark(); now != seen {
 			seen = now
 			t.mu.Lock()
 			if ctx.Err() == nil { // another watch may have begun

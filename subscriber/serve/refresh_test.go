@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"vouch/imagelist/listtest"
 )
 
 const refreshMain = "POST /v1/subscriptions/main/refresh"
@@ -30,6 +32,7 @@ func TestRefresh_Tokens(t *testing.T) {
 	if name := <-s.refresh; name != "main" {
 		t.Errorf("asked for %q", name)
 	}
+	s.server.limits.take("main", time.Now().Add(time.Hour)) // so that no wait is long enough
 	if r := s.want(429, refreshMain, bearer("Bearer another-token-canary-2")); r.Header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
@@ -120,8 +123,8 @@ func TestRefresh_Limits(t *testing.T) {
 // is listened on stays.
 func TestConfigure_Listen(t *testing.T) {
 	t.Parallel()
-	s := newSite(t)
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	s := newSite(t, func(s *site) { s.conf.Listen = listtest.FreeAddress(t) })
+	taken, err := net.Listen("tcp", listtest.FreeAddress(t))
 	if err != nil {
 		t.Fatal(err)
 	}

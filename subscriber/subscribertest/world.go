@@ -51,7 +51,7 @@ func New(t testing.TB) *World {
 		StateDir: filepath.Join(dir, "state"), EvidenceKeep: 730 * 24 * time.Hour,
 		Cache: subscriber.CacheConfig{Dir: filepath.Join(dir, "cache"), KeepExpired: 30 * 24 * time.Hour, CheckEvery: 7 * 24 * time.Hour, Publish: cache.Hardlink, GID: -1, Mode: 0o444},
 		Trust: subscriber.TrustConfig{Anchors: w.Dir, CRL: trust.Require, SigningPolicy: trust.Require, AnchorGrace: 6 * time.Hour, OutageGrace: 7 * 24 * time.Hour},
-		Fetch: subscriber.FetchConfig{Concurrency: 4, PerHost: 4, IdleTimeout: 5 * time.Second, MinRate: 10 << 10, AlarmAfter: 24 * time.Hour, MaxListSize: 16 << 20, TLS: "system"},
+		Fetch: subscriber.FetchConfig{Concurrency: 4, PerHost: 4, IdleTimeout: time.Minute, MinRate: 10 << 10, AlarmAfter: 24 * time.Hour, MaxListSize: 16 << 20, TLS: "system"},
 	}
 	w.Subscribe("main", "/list", w.Alice)
 	return w

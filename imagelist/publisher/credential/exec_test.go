@@ -68,7 +68,7 @@ func TestExec_Fails(t *testing.T) {
 		if !strings.HasSuffix(stderr.String(), c.stderr) {
 			t.Errorf("%s: standard error %q", c.command, stderr.String())
 		}
-		if d := time.Since(started); d > 30*time.Second {
+		if d := time.Since(started); d > 50*time.Second {
 			t.Errorf("%s: took %v", c.command, d)
 		}
 	}
@@ -93,7 +93,7 @@ func TestExec_LeftBehind(t *testing.T) {
 	if _, err := fmt.Sscan(string(message), &pid); err != nil {
 		t.Fatal(err)
 	}
-	if d := time.Since(started); d > 30*time.Second {
+	if d := time.Since(started); d > 50*time.Second {
 		t.Errorf("took %v", d)
 	}
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
@@ -113,7 +113,7 @@ func TestExec_Cancelled(t *testing.T) {
 		ctx, cancel := context.WithCancelCause(t.Context())
 		file := t.TempDir() + "/pid"
 		go func() {
-			for range 1000 {
+			for range 6000 { // a minute
 				if data, err := os.ReadFile(file); err == nil && bytes.HasSuffix(data, []byte("\n")) {
 					break
 				}
@@ -126,7 +126,7 @@ func TestExec_Cancelled(t *testing.T) {
 		if !errors.Is(err, reason) {
 			t.Errorf("%s: %v", command, err)
 		}
-		if d := time.Since(started); d > 20*time.Second {
+		if d := time.Since(started); d > 50*time.Second {
 			t.Errorf("%s: took %v", command, d)
 		}
 		data, err := os.ReadFile(file)
@@ -143,7 +143,7 @@ func TestExec_Cancelled(t *testing.T) {
 
 // gone waits a moment for the last of a group to be reaped by whoever does.
 func gone(pgid int) bool {
-	for range 300 {
+	for range 6000 { // a minute
 		if syscall.Kill(-pgid, 0) != nil {
 			return true
 		}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"sync"
 	"syscall"
@@ -75,6 +76,11 @@ func newTerminal(t testing.TB, job string, args ...string) *terminal {
 	must(t, err)
 	tty.cmd = &exec.Cmd{Path: self, Args: append([]string{self}, args...), Env: append(os.Environ(), "CREDENTIAL_TEST_JOB="+job),
 		Stdin: slave, Stdout: &tty.result, Stderr: slave, SysProcAttr: &syscall.SysProcAttr{Setsid: true, Setctty: true}}
+	// Tests that run in the background of a shell have SIGINT ignored, which is
+	// inherited. What is caught is not.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, os.Interrupt)
+	defer signal.Stop(caught)
 	must(t, tty.cmd.Start())
 	go func() { _, _ = io.Copy(tty, master) }()
 	return tty

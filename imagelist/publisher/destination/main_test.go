@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -105,7 +106,7 @@ func daemon(t *testing.T, addr string, argv ...string) {
 	exited := make(chan struct{})
 	go func() { cmd.Wait(); close(exited) }()
 	t.Cleanup(func() {
-		cmd.Process.Signal(os.Interrupt)
+		cmd.Process.Signal(syscall.SIGTERM) // SIGINT may be ignored
 		select {
 		case <-exited:
 		case <-time.After(3 * time.Second):
@@ -113,7 +114,7 @@ func daemon(t *testing.T, addr string, argv ...string) {
 		}
 		<-exited
 	})
-	for range 200 {
+	for range 2400 { // a minute
 		if c, err := net.Dial("tcp", addr); err == nil {
 			c.Close()
 			return
@@ -125,16 +126,6 @@ func daemon(t *testing.T, addr string, argv ...string) {
 		}
 	}
 	t.Fatalf("%s does not listen: %s", argv[0], out.String())
-}
-
-func freeAddr(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func write(t *testing.T, path, text string) string {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"vouch/imagelist/listtest"
 )
 
 // nginx starts a real server over dir that takes PUT, below /private/ only
@@ -15,7 +17,7 @@ import (
 func nginx(t *testing.T, dir, more string) (base string) {
 	t.Helper()
 	program := requireProgram(t, "nginx")
-	conf, addr := t.TempDir(), freeAddr(t)
+	conf, addr := t.TempDir(), listtest.FreeAddress(t)
 	run := ""
 	if os.Getuid() == 0 {
 		run = "user root;"
@@ -39,7 +41,7 @@ http {
 func apache(t *testing.T, dir string) (base string) {
 	t.Helper()
 	program := requireProgram(t, "apache2")
-	conf, addr := t.TempDir(), freeAddr(t)
+	conf, addr := t.TempDir(), listtest.FreeAddress(t)
 	const modules = "/usr/lib/apache2/modules"
 	load := ""
 	for _, m := range []string{"mpm_event", "authz_core", "dav", "dav_fs"} {

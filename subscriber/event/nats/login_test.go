@@ -16,6 +16,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nkeys"
 
+	"vouch/imagelist/listtest"
 	"vouch/subscriber/event"
 	"vouch/subscriber/event/broker"
 	"vouch/subscriber/event/broker/brokertest"
@@ -155,7 +156,7 @@ func TestClose_LeavesNoGoroutine(t *testing.T) {
 	newAdministrator(t, server.Addr).stream(jetstream.StreamConfig{})
 	before := runtime.NumGoroutine()
 	s := sender(t, Config{URL: "nats://" + server.Addr})
-	down := sender(t, Config{URL: "nats://" + brokertest.Free(t)})
+	down := sender(t, Config{URL: "nats://" + listtest.FreeAddress(t)})
 	for n := 1; n <= 20; n++ {
 		mustSend(t, s, numbered(t, n, event.ImageAvailable, 0))
 		fails(t, down, numbered(t, n, event.ImageAvailable, 0), true)
@@ -165,7 +166,7 @@ func TestClose_LeavesNoGoroutine(t *testing.T) {
 			}
 		}
 	}
-	for range 100 {
+	for range 1200 { // a minute
 		if runtime.NumGoroutine() <= before {
 			return
 		}

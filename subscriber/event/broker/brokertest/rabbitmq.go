@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"vouch/imagelist/listtest"
 )
 
 // Rabbit is a RabbitMQ with a user "admin", who may do everything, and a user
@@ -49,10 +51,10 @@ func RabbitMQ(t testing.TB, password, cert, key string) *Rabbit {
 	mapper.argv = []string{Tool(t, "epmd"), "-address", "127.0.0.1", "-port", mapperPort}
 	mapper.Start()
 	r := &Rabbit{Server: newServer(t), launcher: launcher[0]}
-	_, distribution, _ := net.SplitHostPort(Free(t))
+	_, distribution, _ := net.SplitHostPort(listtest.FreeAddress(t))
 	tls := ""
 	if cert != "" {
-		r.TLSAddr = Free(t)
+		r.TLSAddr = listtest.FreeAddress(t)
 		tls = fmt.Sprintf(`{ssl_listeners, [%s]}, {ssl_options, [{certfile, %q}, {keyfile, %q}]},`, listener(r.TLSAddr), cert, key)
 	}
 	r.write("definitions.json", definitions(t, password))

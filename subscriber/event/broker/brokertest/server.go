@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"vouch/imagelist/listtest"
 )
 
 // Server is a broker that runs, or has been killed.
@@ -102,24 +104,13 @@ func (s *Server) Log() string {
 
 func newServer(t testing.TB) *Server {
 	t.Helper()
-	s := &Server{T: t, Dir: t.TempDir(), Addr: Free(t)}
+	s := &Server{T: t, Dir: t.TempDir(), Addr: listtest.FreeAddress(t)}
 	var err error
 	if s.log, err = os.Create(filepath.Join(s.Dir, "server.log")); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { s.Kill(); s.log.Close() })
 	return s
-}
-
-// Free is an address of this machine on which nobody listens now.
-func Free(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // Certificate makes a key and a self-signed certificate for localhost: the
