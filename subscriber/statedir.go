@@ -260,10 +260,18 @@ func (l *stateLock) sign(at time.Time) error {
 	return nil
 }
 
-// locked describes who has the lock.
+// locked describes who has the lock. Whoever has only just got it has not
+// signed yet: that takes no time, unless the machine is busy.
 func (l *stateLock) locked() error {
 	dir := filepath.Dir(l.path)
 	h := holderOf(dir)
+	for range 100 {
+		if h.PID != 0 {
+			break
+		}
+		time.Sleep(20 * time.Millisecond)
+		h = holderOf(dir)
+	}
 	return withHint(&LockedError{PID: h.PID, Command: h.Command, Detail: "another vouch is at work on " + dir}, "wait for it, or leave out --no-wait to queue behind it")
 }
 

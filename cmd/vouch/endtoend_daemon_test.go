@@ -265,7 +265,7 @@ func TestDaemon_Command(t *testing.T) {
 		}
 		s.expect(0, []string{"block", "--image", "quick", "--reason", "CVE-2026-1"}, "1 image withdrawn")
 		s.expect(0, []string{"unblock", "--image", "quick"}, "no longer blocked; what lists still vouch for .* is back")
-		s.here("quick", true, 0)
+		s.here("quick", true)
 		d.stop(syscall.SIGKILL, -1)
 	}
 	if err := os.Remove(socket); err != nil {
