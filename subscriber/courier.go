@@ -92,7 +92,10 @@ const patientWith = 3
 
 // postPending queues what earlier runs left, oldest first; last the images
 // whose event alone may be what a handler does not get over.
-func (r *run) postPending() {
+func (r *run) postPending() error {
+	if err := r.revive(); err != nil {
+		return err
+	}
 	type image struct{ handler, subject string }
 	numbers, last := sortedNumbers(r.st.Events), map[image]bool{}
 	for _, n := range numbers {
@@ -109,6 +112,7 @@ func (r *run) postPending() {
 			r.postTo(e, func(name string) bool { return last[image{name, e.Event.Subject}] == now })
 		}
 	}
+	return nil
 }
 
 // post queues a committed event for the handlers that have not had it, once

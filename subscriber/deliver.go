@@ -78,11 +78,7 @@ func (r *run) record(batch []attempt) error {
 		if images[i] != nil {
 			tx.PutImage(images[i])
 		}
-		if len(rows[i].Pending) == 0 {
-			tx.DeleteEvent(rows[i].Number)
-			return
-		}
-		tx.PutEvent(rows[i])
+		r.putOwed(tx, rows[i])
 	})
 }
 
@@ -122,9 +118,6 @@ func (r *run) note(row *metadata.Event, a attempt) *metadata.Image {
 	}
 	delete(row.Pending, a.handler)
 	r.report.Events.Delivered++
-	if len(row.Pending) == 0 {
-		delete(r.st.Events, row.Number)
-	}
 	return r.rememberResource(row, a)
 }
 
@@ -142,11 +135,16 @@ func (r *run) failed(row *metadata.Event, d metadata.Delivery, a attempt) metada
 	if errors.As(a.err, &u) || errors.Is(a.err, context.DeadlineExceeded) {
 		d.Refused++
 	}
-	if (d.Attempts < vmcatcherTries || !h.VMCatcher) && !r.overdue(row, h) {
+	if d.Attempts >= vmcatcherTries && h.VMCatcher {
+		d.Dead = true
+	} else if r.overdue(row, h) {
+		d.Dead, d.Judged = true, r.at
+	}
+	if !d.Dead {
 		r.log.Warn("event not delivered", "handler", a.handler, "type", row.Event.Type, "event", row.Event.ID, "attempts", d.Attempts, "error", d.Error)
 		return d
 	}
-	d.Dead, d.Next = true, time.Time{}
+	d.Next = time.Time{}
 	r.gaveUp(h.Name, 1, string(row.Event.Type)+" of "+row.Event.Subject+": "+d.Error, row.Event.ID)
 	return d
 }
@@ -173,6 +171,9 @@ func (r *run) deliver(ctx context.Context) error {
 				return err
 			}
 		}
+	}
+	if err := r.shed(); err != nil {
+		return err
 	}
 	r.countPending()
 	return nil
@@ -260,8 +261,11 @@ func (r *run) tellAgain(key metadata.ImageKey, i *metadata.Image, handler string
 	}
 	row := r.st.Events[i.Available]
 	if row == nil {
-		row = &metadata.Event{Number: i.Available, Event: r.render(i.Available, event.ImageAvailable, key.ID, i.AvailableAt, r.imageData(i.Entry, r.st.Lists[key.List]))}
+		row = &metadata.Event{Number: i.Available}
 		r.st.Events[i.Available] = row
+	}
+	if row.Event.Bare() {
+		row.Event = r.render(i.Available, event.ImageAvailable, key.ID, i.AvailableAt, r.imageData(i.Entry, r.st.Lists[key.List]))
 	}
 	if row.Pending == nil {
 		row.Pending = map[string]metadata.Delivery{}

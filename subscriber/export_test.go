@@ -15,3 +15,10 @@ func TellAtMost(d time.Duration) (undo func()) {
 	longestTelling = d
 	return func() { longestTelling = was }
 }
+
+// WaitAtMost sets how many events may wait for a handler, until undo.
+func WaitAtMost(n int) (undo func()) {
+	was := mostWaiting
+	mostWaiting = n
+	return func() { mostWaiting = was }
+}

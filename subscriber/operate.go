@@ -106,12 +106,12 @@ func Retry(ctx context.Context, c *Config, o Options, ids []string) (EventCount,
 			return err
 		}
 		r.startCourier(ctx)
-		r.postPending()
-		if err := r.deliver(ctx); err != nil {
+		if err := r.postPending(); err != nil {
 			return err
 		}
+		err := r.deliver(ctx)
 		count = r.report.Events
-		return nil
+		return err
 	})
 	return count, err
 }
@@ -123,24 +123,26 @@ func (r *run) forgive(ids []string) error {
 	for _, id := range ids {
 		want[id] = true
 	}
-	var changed []*metadata.Event
-	for _, e := range r.st.Events {
+	var letters []letter
+	for _, n := range sortedNumbers(r.st.Events) {
+		e := r.st.Events[n]
 		if len(ids) > 0 && !want[e.Event.ID] {
 			continue
 		}
 		delete(want, e.Event.ID)
-		for name, d := range e.Pending {
-			d.Dead, d.Attempts, d.Refused = false, 0, 0
-			d.Next = time.Time{}
-			e.Pending[name] = d
+		for name := range e.Pending {
+			letters = append(letters, letter{e, name})
 			r.noteUp(name)
 		}
-		changed = append(changed, e)
 	}
 	for id := range want {
 		return withHint(usage(fmt.Errorf("event %q is not waiting for anybody", id)), "vouch event ls --pending shows what does")
 	}
-	return r.commitEach(len(changed), func(tx *metadata.Tx, i int) { tx.PutEvent(changed[i]) })
+	if err := r.resend(letters); err != nil || len(ids) > 0 {
+		return err
+	}
+	r.st.Meta.Lost = nil // whoever asks has heard of it
+	return r.commit(func(*metadata.Tx) {})
 }
 
 // Deliver tells handlers what they have not had, and does nothing else. With
@@ -149,7 +151,9 @@ func Deliver(ctx context.Context, c *Config, o Options) (EventCount, error) {
 	var count EventCount
 	err := within(ctx, c, o, func(r *run) error {
 		r.startCourier(ctx)
-		r.postPending()
+		if err := r.postPending(); err != nil {
+			return err
+		}
 		err := r.deliver(ctx)
 		count = r.report.Events
 		return err

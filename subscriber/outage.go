@@ -39,7 +39,7 @@ func (r *run) now() time.Time { return r.at.Add(time.Since(r.begun)) }
 // noteDown counts an attempt that says a handler takes nothing.
 func (r *run) noteDown(h event.Handler, err error) {
 	down, now := r.st.Meta.Down[h.Name], r.now()
-	if down.Attempts == 0 {
+	if down.Attempts == 0 || down.Since.After(now) { // noted by a clock that was ahead
 		down.Since = now
 	}
 	down.Attempts++
@@ -84,7 +84,7 @@ func backoff(attempts int) time.Duration {
 // overdue says that an event's time with a handler is over. That of a new
 // handler begins when it is met: it is told of old facts.
 func (r *run) overdue(row *metadata.Event, h event.Handler) bool {
-	since := latest(row.Event.Time, r.st.Meta.Handlers[h.Name])
+	since := latest(latest(row.Event.Time, row.Since), r.st.Meta.Handlers[h.Name])
 	return r.at.Sub(since) >= h.MaxAge
 }
 
@@ -95,7 +95,7 @@ func (r *run) bury(h event.Handler) []*metadata.Event {
 	for _, n := range sortedNumbers(r.st.Events) {
 		row := r.st.Events[n]
 		if d, owed := row.Pending[h.Name]; owed && !d.Dead && r.overdue(row, h) {
-			d.Dead, d.Next, d.Error = true, time.Time{}, r.st.Meta.Down[h.Name].Error
+			d.Dead, d.Judged, d.Next, d.Error = true, r.at, time.Time{}, r.st.Meta.Down[h.Name].Error
 			row.Pending[h.Name] = d
 			buried = append(buried, row)
 		}
@@ -122,6 +122,11 @@ func (r *run) dropUnknownHandlers() {
 	for name := range r.st.Meta.Down {
 		if r.handler(name).Name == "" {
 			delete(r.st.Meta.Down, name)
+		}
+	}
+	for name := range r.st.Meta.Lost {
+		if r.handler(name).Name == "" {
+			delete(r.st.Meta.Lost, name)
 		}
 	}
 	for _, e := range r.st.Events {

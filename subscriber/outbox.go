@@ -22,6 +22,9 @@ func (r *run) newEvent(t event.Type, subject string, data any) *metadata.Event {
 			row.Pending[h.Name] = metadata.Delivery{}
 		}
 	}
+	if r.clockBehind() {
+		row.Since = r.st.Meta.Trusted
+	}
 	r.st.Events[n] = row
 	r.fresh = append(r.fresh, n)
 	r.report.Events.Emitted++

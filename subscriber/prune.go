@@ -43,7 +43,11 @@ func (r *run) prune() (*PruneReport, error) {
 	if err := r.pruneEvidence(); err != nil {
 		return rep, fmt.Errorf("evidence: %w", err)
 	}
-	if err := r.elog.Prune(r.at.Add(-r.cfg.EvidenceKeep)); err != nil {
+	before := r.at.Add(-r.cfg.EvidenceKeep)
+	for _, e := range r.st.Events { // the text of a dead letter is there
+		before = earlier(before, e.Event.Time)
+	}
+	if err := r.elog.Prune(before); err != nil {
 		return rep, fmt.Errorf("event log: %w", err)
 	}
 	foreign, err := r.cache.Foreign()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -336,9 +337,13 @@ func (r *run) withdrawnStatus(s *Status) {
 	})
 }
 
-// deliveryStatus shows what handlers have not had, at most a thousand rows.
+// mostShown is of the events that wait, and of the dead ones.
+const mostShown = 1000
+
+// deliveryStatus shows what handlers have not had.
 func (r *run) deliveryStatus(s *Status) {
 	sums, first := map[string]*HandlerStatus{}, map[[2]string]bool{}
+	bytes, shown := map[string]int{}, map[bool]int{}
 	failing := map[string]metadata.Delivery{} // the oldest that fails again and again
 	for _, h := range r.cfg.Handlers {
 		sums[h.Name] = &HandlerStatus{Name: h.Name}
@@ -349,6 +354,9 @@ func (r *run) deliveryStatus(s *Status) {
 			if sum := sums[name]; sum != nil {
 				d = r.behind(name, d)
 				sum.add(d, e.Event.Time)
+				if !d.Dead {
+					bytes[name] += weight(e)
+				}
 				if _, ok := failing[name]; !ok && !d.Dead && d.Attempts >= failingAfter {
 					failing[name] = d
 				}
@@ -361,7 +369,7 @@ func (r *run) deliveryStatus(s *Status) {
 					sum.Next = earlier(sum.Next, next)
 				}
 			}
-			if len(s.Deliveries) < 1000 {
+			if shown[d.Dead]++; shown[d.Dead] <= mostShown {
 				s.Deliveries = append(s.Deliveries, DeliveryStatus{Event: e.Event.ID, Type: string(e.Event.Type), Subject: e.Event.Subject, Handler: name, Time: e.Event.Time, Attempts: d.Attempts, Next: d.Next, Dead: d.Dead, Error: d.Error})
 			}
 		}
@@ -369,6 +377,7 @@ func (r *run) deliveryStatus(s *Status) {
 	for _, h := range r.cfg.Handlers {
 		sum, down := sums[h.Name], r.st.Meta.Down[h.Name]
 		sum.Down, sum.Error = down.Since, down.Error
+		sum.Full, sum.Lost = math.Round(1000*r.fullness(sum.Pending, bytes[h.Name]))/1000, r.st.Meta.Lost[h.Name]
 		s.Handlers = append(s.Handlers, *sum)
 		d, fails := failing[h.Name]
 		switch {
@@ -377,9 +386,7 @@ func (r *run) deliveryStatus(s *Status) {
 		case fails:
 			s.Problems = append(s.Problems, Problem{Severity: "warning", Subject: "handler " + h.Name, Code: handlerFailing, Detail: fmt.Sprintf("an event was not taken in %d attempts: %s", d.Attempts, d.Error), Hint: "mend it; vouch event ls --pending shows what waits, vouch event retry tells it at once"})
 		}
-		if sum.Dead > 0 {
-			s.Problems = append(s.Problems, Problem{Severity: "critical", Subject: "handler " + h.Name, Code: deadLetter, Detail: fmt.Sprintf("%d events were given up", sum.Dead), Hint: "vouch event ls --dead shows them; mend the handler, then: vouch event retry"})
-		}
+		s.Problems = append(s.Problems, r.boundProblems(*sum)...)
 	}
 }
 

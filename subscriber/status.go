@@ -20,7 +20,7 @@ type Status struct {
 	Images        []ImageStatus        `json:"images"`
 	Withdrawn     []WithdrawnStatus    `json:"withdrawn"`
 	Handlers      []HandlerStatus      `json:"handlers"`
-	Deliveries    []DeliveryStatus     `json:"deliveries"` // pending and dead, oldest first, at most 1000
+	Deliveries    []DeliveryStatus     `json:"deliveries"` // oldest first, of the pending and of the dead at most 1000
 	Trust         TrustStatus          `json:"trust"`
 	Cache         CacheStatus          `json:"cache"`
 	Problems      []Problem            `json:"problems"`
@@ -103,6 +103,8 @@ type HandlerStatus struct {
 	Next    time.Time `json:"next,omitzero"`   // when the daemon tries again; in the past: at once
 	Down    time.Time `json:"down,omitzero"`   // takes nothing since
 	Error   string    `json:"error,omitempty"` // of the last attempt, while it takes nothing
+	Full    float64   `json:"full,omitempty"`  // of what may wait: at 1 the least important of the oldest are given up
+	Lost    int       `json:"lost,omitempty"`  // dead letters that were too many: only events.jsonl has them
 }
 
 // DeliveryStatus is one event that a handler has not had.

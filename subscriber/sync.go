@@ -168,8 +168,7 @@ func (r *run) beginTelling(ctx context.Context) error {
 	if err := r.tellOnce(event.SyncStarted, event.SyncData{Session: r.session}); err != nil {
 		return err
 	}
-	r.postPending()
-	return nil
+	return r.postPending()
 }
 
 // carryOut does what the plan says. Without a client only what is at hand is

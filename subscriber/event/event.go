@@ -136,6 +136,9 @@ type Event struct {
 	Data        json.RawMessage `json:"data"`
 }
 
+// Bare says that e has no data: it is a stub of an event that is in the log.
+func (e Event) Bare() bool { return len(e.Data) == 0 || string(e.Data) == "null" }
+
 // Handler is one configured receiver (contract §2, "handlers").
 type Handler struct {
 	Name      string

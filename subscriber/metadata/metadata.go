@@ -56,6 +56,7 @@ type Meta struct {
 	LastExit   int                  `json:"last_exit,omitempty"` // of the last sync
 	Inspected  time.Time            `json:"inspected,omitzero"`  // when the last run began that compared every blob with what vouch left
 	Down       map[string]Down      `json:"down,omitempty"`      // handlers that take nothing now
+	Lost       map[string]int       `json:"lost,omitempty"`      // by handler: dead letters that were more than the outbox keeps
 }
 
 // Down is a handler that takes no event, whichever it is.
@@ -161,15 +162,18 @@ type Delivery struct {
 	Attempts int       `json:"attempts,omitempty"`
 	Next     time.Time `json:"next,omitzero"`
 	Dead     bool      `json:"dead,omitempty"`
+	Judged   time.Time `json:"judged,omitzero"`   // the instant at which it was too old; zero when dead for another reason
 	Error    string    `json:"error,omitempty"`   // of the last attempt, printable
 	Refused  int       `json:"refused,omitempty"` // attempts of which it is not known whether the event or the handler is at fault
 }
 
 // Event is an outbox row: a committed event and the handlers that still owe
-// an answer. The row goes when nobody owes one.
+// an answer. The row goes when nobody owes one. When all that is left are dead
+// letters, Event may be without data, which the event log has.
 type Event struct {
 	Number  uint64              `json:"number"`
 	Event   event.Event         `json:"event"`
+	Since   time.Time           `json:"since,omitzero"`    // it cannot be older than that, whatever its time says: the clock was behind
 	Pending map[string]Delivery `json:"pending,omitempty"` // by handler name
 }
 

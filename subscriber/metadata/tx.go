@@ -87,6 +87,7 @@ func (tx *Tx) fail(err error) {
 // Update sets them.
 func (tx *Tx) PutMeta(m Meta) {
 	m.Handlers, m.Dirs, m.Down = maps.Clone(m.Handlers), slices.Clone(m.Dirs), maps.Clone(m.Down)
+	m.Lost = maps.Clone(m.Lost)
 	tx.meta = &m
 }
 
