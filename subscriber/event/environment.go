@@ -88,6 +88,7 @@ func (h Handler) environment(c call, home string) (environment, error) {
 		}
 		maps.Copy(env, extra)
 	}
+	env.setText("VOUCH_HANDLER", h.Name)
 	c.setOwn(env)
 	if h.VMCatcher {
 		if err := c.setLegacy(env); err != nil {

@@ -163,7 +163,7 @@ var (
 )
 
 func wantOwn(e Event) map[string]string {
-	return map[string]string{"VOUCH_EVENT_ID": e.ID, "VOUCH_EVENT_TYPE": string(e.Type)}
+	return map[string]string{"VOUCH_EVENT_ID": e.ID, "VOUCH_EVENT_TYPE": string(e.Type), "VOUCH_HANDLER": "recorder"}
 }
 
 func legacyName(name string) map[string]string {

@@ -71,8 +71,9 @@ func (h Handler) Announce(ctx context.Context, e Event, p Place) error {
 // ctx ended, and *exec.ExitError when the program ended by itself.
 //
 // When ctx or the timeout ends, the program's process group gets SIGTERM and
-// two seconds later SIGKILL. A descendant that left the group survives, but
-// is not waited for.
+// two seconds later SIGKILL; so does at once what left the group and still has
+// the event's environment. Descendants of a program that ended by itself go
+// on, and are not waited for.
 func (h Handler) Deliver(ctx context.Context, e Event, p Place, prefix bool) (Receipt, error) {
 	if !h.VMCatcher {
 		return h.call(ctx, e, p, legacyType{})

@@ -34,7 +34,7 @@ func (h Handler) run(ctx context.Context, c call) (Receipt, error) {
 	ctx, cancel := withTimeout(ctx, h.timeout())
 	defer cancel()
 
-	cmd, err := h.command(ctx, c)
+	cmd, env, err := h.command(ctx, c)
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -43,32 +43,32 @@ func (h Handler) run(ctx context.Context, c call) (Receipt, error) {
 	if err := cmd.Start(); err != nil {
 		return Receipt{}, err
 	}
-	if err := wait(ctx, cmd); err != nil {
+	if err := wait(ctx, cmd, env); err != nil {
 		return Receipt{}, ended(err, stderr.kept)
 	}
 	return receiptIn(stdout.kept), nil
 }
 
 // command is the program, its environment and its input, ready to start.
-func (h Handler) command(ctx context.Context, c call) (*exec.Cmd, error) {
+func (h Handler) command(ctx context.Context, c call) (*exec.Cmd, environment, error) {
 	argv := h.Exec
 	if h.Shell != "" {
 		argv = []string{"/bin/sh", "-c", h.Shell}
 	}
 	if len(argv) == 0 {
-		return nil, errors.New("neither exec nor shell is configured")
+		return nil, nil, errors.New("neither exec nor shell is configured")
 	}
 	var err error
 	if c.payload, err = c.event.payload(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	credential, home, err := h.credential()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	env, err := h.environment(c, home)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
@@ -82,11 +82,11 @@ func (h Handler) command(ctx context.Context, c call) (*exec.Cmd, error) {
 	if h.Shell == "" || !h.VMCatcher {
 		line, err := c.event.Line()
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		cmd.Stdin = bytes.NewReader(append(line, '\n'))
 	}
-	return cmd, nil
+	return cmd, env, nil
 }
 
 // credential is whom the program runs as, nil for ourselves, and that user's
@@ -121,10 +121,10 @@ func (h Handler) credential() (*syscall.Credential, string, error) {
 }
 
 // wait is cmd.Wait for the whole process group: after ctx has ended, nothing
-// in the group is left running. (os/exec sends SIGTERM through cmd.Cancel and
+// in the group is left running, nor what left it (killStrays). (os/exec sends SIGTERM through cmd.Cancel and
 // after killDelay kills the leader, but knows nothing of the group.) Exit 0 is
 // success even while a descendant keeps our pipes open.
-func wait(ctx context.Context, cmd *exec.Cmd) error {
+func wait(ctx context.Context, cmd *exec.Cmd, env environment) error {
 	overdue := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		time.Sleep(killDelay)
@@ -138,6 +138,7 @@ func wait(ctx context.Context, cmd *exec.Cmd) error {
 	if stop() {
 		return err
 	}
+	defer killStrays(env)
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
 	for signalGroup(cmd, 0) == nil {

@@ -11,10 +11,15 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 )
+
+// told counts events: tests run beside each other, and what is left of one is
+// known by its event.
+var told atomic.Uint64
 
 // deliverTo runs script as an exec handler for one event.
 func deliverTo(t *testing.T, timeout time.Duration, script string, args ...string) (Receipt, error) {
@@ -24,7 +29,7 @@ func deliverTo(t *testing.T, timeout time.Duration, script string, args ...strin
 		t.Fatal(err)
 	}
 	h := Handler{Name: "test", Exec: append([]string{"/bin/sh", file}, args...), Timeout: timeout}
-	return h.Deliver(context.Background(), mustNew(t, 1, ImageAvailable, testImage()), testPlace, false)
+	return h.Deliver(context.Background(), mustNew(t, 1000+told.Add(1), ImageAvailable, testImage()), testPlace, false)
 }
 
 // running reports whether the process whose pid is in file is alive; a zombie
@@ -85,7 +90,7 @@ func stopWhenReady(t *testing.T, script string, files ...string) {
 		}
 	}()
 	h := Handler{Name: "test", Exec: append([]string{"/bin/sh", "-c", script, "sh"}, files...), Timeout: time.Hour}
-	e := mustNew(t, 1, SyncStarted, SyncData{})
+	e := mustNew(t, 1000+told.Add(1), SyncStarted, SyncData{})
 	if _, err := h.Deliver(ctx, e, testPlace, false); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want that the context was cancelled", err)
 	}
@@ -194,6 +199,26 @@ func TestF15_ForksAChildThatHoldsThePipes(t *testing.T) {
 				t.Error("what a successful handler left running was killed")
 			}
 		})
+	}
+}
+
+// What is stopped has nothing left of it, wherever it went: not a grandchild in
+// a session of its own, not one that forks all the time.
+func TestF15_LeavesTheGroup(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	daemon, forker := filepath.Join(dir, "daemon"), filepath.Join(dir, "forker")
+	defer kill(daemon)
+	stopWhenReady(t, `( setsid sh -c 'trap "" TERM; echo $$ >"$1"; while :; do sleep 0.02; done' sh "$1" & )
+		setsid sh -c 'while :; do (echo $(exec sh -c "echo \$PPID") >"$1.new"; mv "$1.new" "$1"; sleep 0.1) & sleep 0.05; done' sh "$2" &
+		kill -STOP $$`, daemon, forker)
+	gone(t, daemon)
+	time.Sleep(200 * time.Millisecond)
+	before, err := os.ReadFile(forker)
+	time.Sleep(200 * time.Millisecond)
+	after, _ := os.ReadFile(forker)
+	if err != nil || string(before) != string(after) {
+		t.Errorf("still forking: %v %s %s", err, before, after)
 	}
 }
 
