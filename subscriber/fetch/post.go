@@ -11,8 +11,11 @@ import (
 )
 
 // maxAnswer is how much of an answer to a POST is read, and thrown away, so
-// that the connection can be used again.
-const maxAnswer = 64 << 10
+// that the connection can be used again; answerTime is for how long.
+const (
+	maxAnswer  = 64 << 10
+	answerTime = time.Second
+)
 
 // Poster sends to one URL that this site's administrator chose (T-30). What a
 // list may point at it may, and the address that the URL itself names: an IP
@@ -59,6 +62,8 @@ func (a Answer) String() string { return status(a.Status) }
 // is an *Error and means that there was none: nobody there, no trust in who is
 // there, no answer before ctx ended.
 func (p *Poster) Post(ctx context.Context, h http.Header, body []byte) (Answer, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.to.url.String(), bytes.NewReader(body))
 	if err != nil {
 		return Answer{}, p.to.fail(verdict.Fetch, "is not a URL")
@@ -71,6 +76,7 @@ func (p *Poster) Post(ctx context.Context, h http.Header, body []byte) (Answer, 
 		return Answer{}, failure(ctx, p.to, err)
 	}
 	defer resp.Body.Close()
+	defer time.AfterFunc(answerTime, cancel).Stop()
 	io.CopyN(io.Discard, resp.Body, maxAnswer) // what cannot be read costs the connection, not the answer
 	return Answer{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header)}, nil
 }
