@@ -42,6 +42,7 @@ var (
 	problems  = gauge("vouch_problems", "What vouch status says is wrong.", "severity", "code")
 
 	outbox = gauge("vouch_outbox_events", "Events that a handler has not had: to be told (pending), or given up (dead).", "handler", "state")
+	filled = gauge("vouch_outbox_filled_ratio", "How much of what may wait for a handler does; at 1 events are given up.", "handler")
 	oldest = gauge("vouch_outbox_oldest_timestamp_seconds", "When the oldest event happened that is to be told.", "handler")
 
 	usable  = gauge("vouch_trust_usable", "1 when new lists can be believed, 0 when there is no anchor or no CRL.")
@@ -173,6 +174,7 @@ func (o output) outbox(handlers []subscriber.HandlerStatus) {
 	for _, h := range handlers {
 		o.number(outbox, float64(h.Pending), h.Name, "pending")
 		o.number(outbox, float64(h.Dead), h.Name, "dead")
+		o.number(filled, h.Full, h.Name)
 		o.moment(oldest, h.Oldest, h.Name)
 	}
 }
