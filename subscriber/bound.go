@@ -21,7 +21,7 @@ import (
 var mostWaiting = 100_000
 
 const (
-	averageEvent = 4 << 10 // bytes: as many events of this size may wait
+	averageEvent = 3 << 10 // bytes: as many events of this size may wait
 	nearlyFull   = 0.8     // of the bound is worth a warning
 
 	outboxFilling = "outbox-filling" // code of a problem

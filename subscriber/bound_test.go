@@ -113,7 +113,7 @@ func TestF16_BoundInBytes(t *testing.T) {
 	w.Config.Handlers[0].FromNow = true
 	w.SyncAt(w.At.Add(time.Minute))
 	for n := range 5 {
-		w.Publish(fmt.Sprintf("1.%d", n+1), image{ID: "a", Content: "alpha", Set: map[string]any{"dc:description": strings.Repeat(fmt.Sprint(n), 6000)}}, image{ID: "b", Content: "beta"})
+		w.Publish(fmt.Sprintf("1.%d", n+1), image{ID: "a", Content: "alpha", Set: map[string]any{"dc:description": strings.Repeat(fmt.Sprint(n), 4300)}}, image{ID: "b", Content: "beta"})
 		w.SyncAt(w.At.Add(time.Duration(n+2) * time.Minute))
 	}
 	if h := statusOf(t, w).Handlers[0]; h.Pending != 3 || h.Dead != 2 || math.Abs(h.Full-0.95) > 0.05 {

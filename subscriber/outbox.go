@@ -94,7 +94,7 @@ func (r *run) catchUpLog() error {
 	r.st.Meta.NextEvent = max(r.st.Meta.NextEvent, last)
 	var fresh []event.Event
 	for _, n := range sortedNumbers(r.st.Events) {
-		if n > last {
+		if n > last && !r.st.Events[n].Event.Bare() { // of a bare one the log had the text, and somebody removed it
 			fresh = append(fresh, r.st.Events[n].Event)
 		}
 	}

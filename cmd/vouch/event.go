@@ -24,7 +24,8 @@ func (s *session) eventList() *cli.Command {
 		Name: "ls", Usage: "list events, or follow them",
 		Description: `Reads the event log. Without --since, the events of the last 7 days.
 --follow goes on until interrupted. --pending and --dead list what handlers have
-not had instead: still being tried, or given up until "vouch event retry".
+not had instead: still being tried, or given up until "vouch event retry"; of
+each the oldest 1000, and "vouch status" has the numbers.
 With --output json, one JSON document a line: the CloudEvents of the log.
 
 Examples:
@@ -46,7 +47,7 @@ Examples:
 func (s *session) listEvents(c *cli.Context) error {
 	deliveries := c.Bool("pending") || c.Bool("dead")
 	if deliveries && (c.Bool("follow") || c.IsSet("since") || c.IsSet("until")) {
-		return usage(c, "--pending and --dead list all there are: no --since, --until or --follow")
+		return usage(c, "--pending and --dead list what is so now: no --since, --until or --follow")
 	}
 	if c.Bool("follow") && c.IsSet("until") {
 		return usage(c, "both --follow and --until")
