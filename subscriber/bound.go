@@ -155,7 +155,7 @@ func (r *run) boundProblems(h HandlerStatus) []Problem {
 	if h.Full >= nearlyFull {
 		found = append(found, Problem{Severity: "warning", Subject: subject, Code: outboxFilling,
 			Detail: fmt.Sprintf("%d events wait, %.0f %% of what may", h.Pending, 100*h.Full),
-			Hint:   "mend the handler; what is more is given up, withdrawals last, until: vouch event retry"})
+			Hint:   "mend the handler; otherwise events are given up, the oldest first and withdrawals last"})
 	}
 	return found
 }

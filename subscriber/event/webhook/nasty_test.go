@@ -5,11 +5,20 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"log"
+	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -144,5 +153,33 @@ func TestF16_NastyEndpoints(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A certificate that has expired is nobody's; a server that would rather speak
+// HTTP/2 is told in HTTP/1.1.
+func TestSend_ExpiredCertificate(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for left, want := range map[time.Duration]string{-time.Hour: "unreachable: tls: certificate: ", time.Hour: ""} {
+		template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-48 * time.Hour), NotAfter: time.Now().Add(left), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true}
+		der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		proto := ""
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { proto = r.Proto }))
+		server.Config.ErrorLog = log.New(io.Discard, "", 0)
+		server.EnableHTTP2 = true
+		server.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}}
+		server.StartTLS()
+		file := write(t, 0o644, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})))
+		err = New(Config{URL: server.URL, CAFile: file}).Send(t.Context(), sample(t))
+		server.Close()
+		if want == "" && (err != nil || proto != "HTTP/1.1") || want != "" && (err == nil || !strings.Contains(err.Error(), want) || !errors.Is(err, event.ErrUnreachable)) {
+			t.Errorf("%v left: %v by %s, want %q", left, err, proto, want)
+		}
 	}
 }
