@@ -69,23 +69,30 @@ func (r *run) shed() error {
 	return r.commitEach(len(changed), func(tx *metadata.Tx, i int) { r.putOwed(tx, changed[i]) })
 }
 
-// owed are the events that wait for a handler, or its dead letters, those first
-// that are given up first.
+// owed are the events that wait for a handler, or its dead letters.
 func (r *run) owed(handler string, dead bool) (rows []*metadata.Event, bytes int) {
 	for _, e := range r.st.Events {
 		if d, ok := e.Pending[handler]; ok && d.Dead == dead {
 			rows, bytes = append(rows, e), bytes+weight(e)
 		}
 	}
+	return rows, bytes
+}
+
+// byWorth puts those first that go first.
+func byWorth(rows []*metadata.Event) {
 	slices.SortFunc(rows, func(a, b *metadata.Event) int {
 		return cmp.Or(worth(a.Event.Type)-worth(b.Event.Type), cmp.Compare(a.Number, b.Number))
 	})
-	return rows, bytes
 }
 
 // giveUp makes dead letters of what is more than may wait.
 func (r *run) giveUp(handler string) []*metadata.Event {
 	rows, bytes := r.owed(handler, false)
+	if r.fullness(len(rows), bytes) <= 1 {
+		return nil
+	}
+	byWorth(rows)
 	n, why := 0, cmp.Or(r.st.Meta.Down[handler].Error, "it is too slow")
 	for n < len(rows) && r.fullness(len(rows)-n, bytes) > 1 {
 		bytes -= weight(rows[n])
@@ -94,25 +101,25 @@ func (r *run) giveUp(handler string) []*metadata.Event {
 		rows[n].Pending[handler] = d
 		n++
 	}
-	if n > 0 {
-		r.gaveUp(handler, n, fmt.Sprintf("%d events, since more than %d waited: %s", n, len(rows)-n, why), "")
-	}
+	r.gaveUp(handler, n, fmt.Sprintf("%d events, since more than %d waited: %s", n, len(rows)-n, why), "")
 	return rows[:n]
 }
 
 // forget drops the dead letters that are more than are kept.
 func (r *run) forget(handler string) []*metadata.Event {
 	rows, _ := r.owed(handler, true)
-	n := max(0, len(rows)-r.outboxRoom())
+	n := len(rows) - r.outboxRoom()
+	if n <= 0 {
+		return nil
+	}
+	byWorth(rows)
 	for _, e := range rows[:n] {
 		delete(e.Pending, handler)
 	}
-	if n > 0 {
-		if r.st.Meta.Lost == nil {
-			r.st.Meta.Lost = map[string]int{}
-		}
-		r.st.Meta.Lost[handler] += n
+	if r.st.Meta.Lost == nil {
+		r.st.Meta.Lost = map[string]int{}
 	}
+	r.st.Meta.Lost[handler] += n
 	return rows[:n]
 }
 
