@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/x509"
 	"maps"
 	"path"
 	"path/filepath"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/goccy/go-yaml/token"
 
-	"vouch/imagelist/trust"
 	"vouch/subscriber"
 	"vouch/subscriber/event"
 	"vouch/subscriber/event/webhook"
@@ -106,13 +104,6 @@ func readWebhook(n node) makeSender {
 	}
 	return func(site *subscriber.Config) event.Sender {
 		c.TLS, c.AllowNetworks = site.Fetch.TLS, site.Fetch.AllowNetworks
-		c.Anchors = func() ([]*x509.Certificate, error) {
-			store, err := trust.Load(site.Trust.Anchors)
-			if err != nil {
-				return nil, err
-			}
-			return store.Roots(), nil
-		}
 		return webhook.New(c)
 	}
 }
