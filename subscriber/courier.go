@@ -2,6 +2,7 @@ package subscriber
 
 import (
 	"context"
+	"crypto/x509"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -73,6 +74,9 @@ func (r *run) startCourier(ctx context.Context) {
 		ahead := 1
 		if h.Sender != nil {
 			ahead = window
+		}
+		if s, ok := h.Sender.(interface{ Trust([]*x509.Certificate) }); ok {
+			s.Trust(r.roots())
 		}
 		q := &queue{wake: make(chan struct{}, 1), room: make(chan struct{}, ahead), cancelled: map[uint64]bool{}}
 		c.queues[h.Name] = q

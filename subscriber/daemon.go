@@ -51,6 +51,7 @@ const (
 // have no effect. Told and Scrubbed are called beside the other functions.
 type DaemonOptions struct {
 	Options
+	Files    *Files                            // shared with others that read what passes leave; nil for its own
 	Journal  *slog.Logger                      // of the daemon's own doings; nil discards
 	Load     func() (*Config, error)           // reads the configuration, at start and again
 	Apply    func(*Config) error               // takes a configuration that was read, or refuses it and changes nothing; nil takes all
@@ -81,7 +82,10 @@ type DaemonOptions struct {
 // that fails is written to the journal and made again.
 func Daemon(ctx context.Context, o DaemonOptions) error {
 	d := &daemon{DaemonOptions: o, slots: map[string]time.Time{}, attempted: map[string]time.Time{}, owed: map[string]bool{}, asked: map[string]bool{}, doubted: map[string]bool{}}
-	d.Options = Options{Log: o.Log, Handler: o.Handler, Paced: true}
+	if d.Files == nil {
+		d.Files = new(Files)
+	}
+	d.Options = Options{Log: o.Log, Handler: o.Handler, Paced: true, files: d.Files}
 	if d.Journal == nil {
 		d.Journal = slog.New(slog.DiscardHandler)
 	}
@@ -174,8 +178,8 @@ type daemon struct {
 
 	conf, trust *watch
 	door        *door
-	guests      int         // commands that wait for the state
-	snapshot    os.FileInfo // of the status that was read last
+	guests      int  // commands that wait for the state
+	status      Mark // of the status that was acted on last
 
 	attempted map[string]time.Time // by the status
 	slots     map[string]time.Time // as the timetable said
@@ -209,7 +213,7 @@ type job struct {
 // fetch is due at once; facts may have changed while nobody looked.
 func (d *daemon) begin() {
 	d.facts = "start"
-	st, err := ReadStatus(d.cfg.StateDir)
+	st, err := d.Files.Status(d.cfg.StateDir)
 	if err != nil {
 		return // the first pass writes it
 	}
@@ -241,15 +245,15 @@ func (d *daemon) believe() {
 }
 
 func (d *daemon) readStatus() {
-	info, err := os.Stat(filepath.Join(d.cfg.StateDir, statusFile))
-	if err != nil || d.snapshot != nil && os.SameFile(info, d.snapshot) && info.ModTime().Equal(d.snapshot.ModTime()) {
+	mark := StatusMark(d.cfg.StateDir)
+	if mark == d.status {
 		return
 	}
-	st, err := ReadStatus(d.cfg.StateDir)
+	st, err := d.Files.Status(d.cfg.StateDir)
 	if err != nil {
 		return // the next pass writes a new one
 	}
-	d.snapshot, d.change, d.events = info, st.Next, time.Time{}
+	d.status, d.change, d.events = mark, st.Next, time.Time{}
 	for _, s := range st.Subscriptions {
 		d.attempted[s.Name] = s.Attempted
 	}

@@ -17,7 +17,7 @@ import (
 func atWork(t *testing.T, names ...string) (*daemon, chan string) {
 	t.Helper()
 	refresh := make(chan string)
-	d := &daemon{slots: map[string]time.Time{}, attempted: map[string]time.Time{}, owed: map[string]bool{}, asked: map[string]bool{}, doubted: map[string]bool{}}
+	d := &daemon{DaemonOptions: DaemonOptions{Files: new(Files)}, slots: map[string]time.Time{}, attempted: map[string]time.Time{}, owed: map[string]bool{}, asked: map[string]bool{}, doubted: map[string]bool{}}
 	d.Journal, d.Refresh = slog.New(slog.DiscardHandler), refresh
 	for _, name := range names {
 		d.table = append(d.table, timetableEntry{name: name, schedule: cron.Every(time.Hour)})

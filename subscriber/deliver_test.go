@@ -1,6 +1,8 @@
 package subscriber_test
 
 import (
+	"context"
+	"crypto/x509"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -304,5 +306,25 @@ func TestDelivery_OneCallAtATime(t *testing.T) {
 	}
 	if _, err := os.Stat(overlap); err == nil {
 		t.Error("two calls of one handler at once")
+	}
+}
+
+// trusting is a sender that asks whom a run trusts.
+type trusting struct{ anchors []*x509.Certificate }
+
+func (s *trusting) Trust(anchors []*x509.Certificate)           { s.anchors = anchors }
+func (s *trusting) Send(_ context.Context, _ event.Event) error { return nil }
+func (s *trusting) Close() error                                { return nil }
+
+// A webhook under "fetch: {tls: anchors}" believes in the anchors that its
+// run's lists were judged by.
+func TestDeliver_TellsSendersTheAnchors(t *testing.T) {
+	w := subscribertest.New(t)
+	s := &trusting{}
+	w.Config.Handlers = []event.Handler{{Name: "hook", Sender: s, MaxAge: time.Hour}}
+	w.Publish("1", image{ID: "a", Content: "a"})
+	expectExit(t, w.Sync(), 0)
+	if want := w.Anchors().Roots(); len(want) == 0 || len(s.anchors) != len(want) {
+		t.Errorf("%d anchors, want %d", len(s.anchors), len(want))
 	}
 }

@@ -19,7 +19,10 @@ import (
 	"vouch/subscriber/event"
 )
 
-const indexSchema = "vouch/index/v1"
+const (
+	indexSchema = "vouch/index/v1"
+	indexFile   = "index.json" // in cache.dir
+)
 
 // Index is the catalogue that middleware reads: <cache.dir>/index.json (contract §3).
 type Index struct {
@@ -45,7 +48,7 @@ type WithdrawnEntry struct {
 // ReadIndex reads a cache's catalogue. The error matches fs.ErrNotExist when
 // there is none yet.
 func ReadIndex(cacheDir string) (*Index, error) {
-	data, err := os.ReadFile(filepath.Join(cacheDir, "index.json"))
+	data, err := os.ReadFile(filepath.Join(cacheDir, indexFile))
 	if err != nil {
 		return nil, fmt.Errorf("index: %w", err)
 	}

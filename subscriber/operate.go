@@ -169,7 +169,11 @@ func within(ctx context.Context, c *Config, o Options, fn func(*run) error) erro
 		return err
 	}
 	defer r.close()
-	if st, err := ReadStatus(c.StateDir); err == nil && !st.Next.After(r.at) {
+	read := ReadStatus
+	if o.files != nil {
+		read = o.files.Status
+	}
+	if st, err := read(c.StateDir); err == nil && !st.Next.After(r.at) {
 		r.missed = st.Next // a pass acts on it, this does not
 	}
 	r.loadTrust()

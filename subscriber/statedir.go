@@ -22,6 +22,7 @@ const (
 	lockFile   = "lock"
 	queueFile  = "queue"
 	statusFile = "status.json"
+	eventsFile = "events.jsonl" // subscriber/event writes it
 	reportFile = "report.json"
 	ledgerFile = "ledger.json"
 	sealFile   = "seal.json"

@@ -120,6 +120,8 @@ type Options struct {
 	NoWait   bool         // do not wait for another process
 	Handler  bool         // started from a handler: never waits
 	Paced    bool         // events wait for their next attempt; false: every run tries each once
+
+	files *Files // a daemon's; nil reads them
 }
 
 // SyncOptions are the choices of one sync.

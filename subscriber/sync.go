@@ -339,18 +339,22 @@ func (r *run) commitRows() error {
 // client is this run's way to the network.
 func (r *run) client() (*fetch.Client, error) {
 	f := r.cfg.Fetch
-	var roots []*x509.Certificate
-	if r.anchors != nil {
-		roots = r.anchors.Roots()
-	}
 	client, err := fetch.New(fetch.Config{
 		IdleTimeout: f.IdleTimeout, MinRate: f.MinRate, AllowNetworks: f.AllowNetworks, TLS: f.TLS,
-		Anchors: roots, Proxy: f.Proxy, PerHost: f.PerHost, UserAgent: "vouch",
+		Anchors: r.roots(), Proxy: f.Proxy, PerHost: f.PerHost, UserAgent: "vouch",
 	})
 	if err != nil {
 		return nil, usage(fmt.Errorf("fetch: %w", err))
 	}
 	return client, nil
+}
+
+// roots are this run's anchors; none when they could not be loaded.
+func (r *run) roots() []*x509.Certificate {
+	if r.anchors == nil {
+		return nil
+	}
+	return r.anchors.Roots()
 }
 
 // reportOthers reports the subscriptions that were not fetched: all of them

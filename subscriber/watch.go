@@ -6,7 +6,6 @@ import (
 	"hash/fnv"
 	"os"
 	"path/filepath"
-	"syscall"
 	"time"
 )
 
@@ -70,6 +69,5 @@ func note(h hash.Hash64, path string) {
 		fmt.Fprintf(h, "%q -\n", path)
 		return
 	}
-	st := info.Sys().(*syscall.Stat_t)
-	fmt.Fprintf(h, "%q %d %d %d %o\n", path, st.Ino, info.Size(), info.ModTime().UnixNano(), info.Mode())
+	fmt.Fprintf(h, "%q %v %o\n", path, MarkOfInfo(info), info.Mode())
 }

@@ -73,9 +73,9 @@ func (s *session) daemon(c *cli.Context) error {
 	}
 	refresh, doubt := make(chan string, 64), make(chan cache.Digest, 64)
 	server := serve.New()
-	count := metrics.New(server.Status)
-	server.Log, server.Refresh, server.Doubt, server.Metrics = journal, refresh, doubt, count.Handler()
 	var shown atomic.Pointer[page.Site]
+	count := metrics.New(func() (*subscriber.Status, error) { return server.Files.Status(shown.Load().StateDir) })
+	server.Log, server.Refresh, server.Doubt, server.Metrics = journal, refresh, doubt, count.Handler()
 	server.Page = page.Handler(func() (page.View, error) { return shown.Load().Read() })
 	closed := make(chan struct{})
 	stop := context.AfterFunc(c.Context, func() { server.Close(); close(closed) })
@@ -89,6 +89,7 @@ func (s *session) daemon(c *cli.Context) error {
 	var conf *configuration // as it was read last; Load and Apply are called by one goroutine
 	return subscriber.Daemon(c.Context, subscriber.DaemonOptions{
 		Options: s.options(),
+		Files:   server.Files,
 		Journal: journal,
 		Watch:   []string{beside.subscriptionsDir(), beside.blocksDir()},
 		Reload:  reload,
@@ -103,7 +104,7 @@ func (s *session) daemon(c *cli.Context) error {
 			return conf.Site, nil
 		},
 		Apply: func(site *subscriber.Config) error {
-			before := shown.Swap(&page.Site{StateDir: site.StateDir, CacheDir: site.Cache.Dir, Version: version().Version, Alarm: site.Fetch.AlarmAfter})
+			before := shown.Swap(&page.Site{Files: server.Files, StateDir: site.StateDir, CacheDir: site.Cache.Dir, Version: version().Version, Alarm: site.Fetch.AlarmAfter})
 			if err := server.Configure(conf.HTTP); err != nil {
 				shown.Store(before)
 				return &refusal{err.Error(), hint(err)}

@@ -336,7 +336,7 @@ func (s *session) renew(c *cli.Context) error {
 		return err
 	}
 	defer w.Close()
-	last, err := w.Renewable(s.now)
+	r, err := w.Renewal(within, s.now)
 	if err != nil {
 		return badInput(err)
 	}
@@ -344,15 +344,9 @@ func (s *session) renew(c *cli.Context) error {
 	if dest == "" {
 		dest = w.Settings.Destination
 	}
-	// A renewal that was signed, but did not get to its place, is owed still.
-	owed, err := w.Unpublished()
-	if err != nil {
-		return badInput(err)
-	}
-	doc := renewedDocument{Schema: "vouch/renewed/v1", Version: last.Version, Expires: last.Expires}
-	doc.Due = last.Expires.Before(s.now.Add(within))
-	if !doc.Due && (dest == "" || !owed) {
-		return s.result(doc, func() error { return s.notDue(last) })
+	doc := renewedDocument{Schema: "vouch/renewed/v1", Due: r.Due, Version: r.Last.Version, Expires: r.Last.Expires}
+	if !r.Due && (dest == "" || !r.Owed) {
+		return s.result(doc, func() error { return s.notDue(r.Last) })
 	}
 	code, err := s.renewNow(c, w, dest, &doc)
 	if err != nil {

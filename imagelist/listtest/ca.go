@@ -61,10 +61,6 @@ func Usage(usage x509.KeyUsage, extended ...x509.ExtKeyUsage) Option {
 // Subject sets the whole DN, as one-line text without escapes.
 func Subject(dn string) Option { return func(r *request) { r.dn = dn } }
 
-// At sets the instant around which a CA's certificates and CRLs are valid; it
-// has no effect on Issue.
-func At(at time.Time) Option { return func(r *request) { r.NotBefore = at } }
-
 // Extension adds one.
 func Extension(oid asn1.ObjectIdentifier, critical bool, value []byte) Option {
 	return func(r *request) {
@@ -73,7 +69,7 @@ func Extension(oid asn1.ObjectIdentifier, critical bool, value []byte) Option {
 }
 
 // NewCA makes a self-signed authority, good from ten years before to ten years
-// after its instant (At; otherwise now).
+// after now.
 func NewCA(t testing.TB, cn string, options ...Option) *CA {
 	t.Helper()
 	r := request{dn: "/DC=org/DC=example/CN=" + cn}

@@ -153,19 +153,6 @@ func Version(v string) Change { return List(func(b *Builder) { b.Version(v) }) }
 // ID gives the list another identifier.
 func ID(id string) Change { return List(func(b *Builder) { b.ID(id) }) }
 
-// MalformedEntry adds an image without a size.
-func MalformedEntry() Change {
-	return List(func(b *Builder) { b.Image("malformed", nil, "https://images.example.org/m").ImageSet("hv:size", nil) })
-}
-
-// ImageExpired adds an image that expired an hour ago.
-func ImageExpired() Change {
-	return func(m *Message) {
-		m.List.Image("expired", []byte("expired"), "https://images.example.org/e").
-			ImageSet("dc:date:expires", date(m.World.At.Add(-time.Hour)))
-	}
-}
-
 // openssl signs with the openssl program, which can do what smime.Sign refuses.
 func openssl(args ...string) Change {
 	return func(m *Message) {

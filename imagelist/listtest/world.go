@@ -5,8 +5,8 @@
 //	w := listtest.New(t)
 //	raw := w.Message(listtest.Expired())
 //
-// Certificates, CRLs and lists are valid around World.At, which is the present
-// unless At is given, so that programs that ask the clock can be tested too.
+// Certificates, CRLs and lists are valid around World.At, which is the present:
+// programs that ask the clock can be tested too.
 package listtest
 
 import (
@@ -32,15 +32,15 @@ type World struct {
 	Carol                      *Identity // revoked by CA
 }
 
-// New makes a world. The only option that means something here is At.
-func New(t testing.TB, options ...Option) *World {
+// New makes a world.
+func New(t testing.TB) *World {
 	t.Helper()
 	w := &World{T: t, Dir: t.TempDir()}
-	w.CA = NewCA(t, "Example CA", options...)
+	w.CA = NewCA(t, "Example CA")
 	w.At = w.CA.at
-	w.NoCRL = NewCA(t, "CA without CRL", options...)
-	w.StaleCRL = NewCA(t, "CA with stale CRL", options...)
-	w.Rogue = NewCA(t, "Rogue CA", options...)
+	w.NoCRL = NewCA(t, "CA without CRL")
+	w.StaleCRL = NewCA(t, "CA with stale CRL")
+	w.Rogue = NewCA(t, "Rogue CA")
 	w.Alice = w.CA.Issue("Alice", RSA())
 	w.Bob = w.CA.Issue("Bob")
 	w.Carol = w.CA.Issue("Carol")

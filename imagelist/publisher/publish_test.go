@@ -1,6 +1,7 @@
 package publisher_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,28 +61,44 @@ func TestPublish_ChangedImage(t *testing.T) {
 	}
 }
 
-// What failed to be published is known to be so.
-func TestUnpublished(t *testing.T) {
+// A list is due when it expires within the time and not before; what failed to
+// be published is owed. Changes are no renewal.
+func TestRenewal(t *testing.T) {
+	const week = 7 * 24 * time.Hour
 	b := newBench(t)
 	w := b.open()
-	is := func(want bool) {
+	is := func(at time.Time, due, owed bool) {
 		t.Helper()
-		if have, err := w.Unpublished(); err != nil || have != want {
-			t.Errorf("unpublished: %v, %v", have, err)
+		if r, err := w.Renewal(week, at); err != nil || r.Due != due || r.Owed != owed {
+			t.Errorf("%+v, %v", r, err)
 		}
 	}
+	refused := func(says string) {
+		t.Helper()
+		var e *publisher.Error
+		if r, err := w.Renewal(week, b.At); !errors.As(err, &e) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%+v, %v", r, err)
+		}
+	}
+	refused("no signed list here yet")
 	place := filepath.Join(t.TempDir(), "image.list")
-	is(false)
 	for range 2 {
-		if _, err := b.sign(w); err != nil {
+		signed, err := b.sign(w)
+		if err != nil {
 			t.Fatal(err)
 		}
-		is(true)
+		last := signed.List.Expires.Add(-week)
+		is(b.At, false, true)
+		is(last, false, true)
+		is(last.Add(time.Second), true, true)
 		if _, err := b.publish(w, place); err != nil {
 			t.Fatal(err)
 		}
-		is(false)
+		is(last, false, false)
+		is(last.Add(time.Second), true, false)
 	}
+	add(t, w, b.addition("one", "first"))
+	refused("the draft has changes")
 }
 
 // Policy E6: an entry names the individual, the time, the exact bytes, the

@@ -81,17 +81,6 @@ func (w *Workspace) Published() (*history.Entry, error) {
 	return nil, err
 }
 
-// Unpublished says whether the newest signed list is not the one that was
-// published last: a publication failed, or none was tried yet.
-func (w *Workspace) Unpublished() (bool, error) {
-	last, err := w.Last()
-	if err != nil || last == nil || last.Message == nil {
-		return false, err
-	}
-	published, err := w.Published()
-	return published == nil || published.List.SHA512 != last.Entry.List.SHA512, err
-}
-
 // Changed says whether the draft says anything that the last signed version
 // does not, whoever signed that, and when. What signing fills in of an
 // endorser's names is no change; mail and name that a person wrote are.
@@ -171,9 +160,17 @@ func (w *Workspace) SignedFile(version string) string {
 	return w.path(signedDir, signedName(version))
 }
 
-// Renewable is the newest signed list, if the draft says the same: what else
-// it says is a release, not a renewal. The error is an *Error.
-func (w *Workspace) Renewable(at time.Time) (*imagelist.List, error) {
+// Renewal is what there is to do for a list of which nothing is new.
+type Renewal struct {
+	Last *imagelist.List // the newest signed one
+	Due  bool            // it is to be signed again: it expires soon
+	Owed bool            // it is not what was published last: that failed, or was not tried yet
+}
+
+// Renewal decides whether the newest signed list, when it expires within a
+// time, is to be signed again. The draft must say the same: what else it says
+// is a release, not a renewal. The error is an *Error.
+func (w *Workspace) Renewal(within time.Duration, at time.Time) (*Renewal, error) {
 	last, err := w.Last()
 	if err != nil {
 		return nil, err
@@ -188,7 +185,15 @@ func (w *Workspace) Renewable(at time.Time) (*imagelist.List, error) {
 	if changed {
 		return nil, problem("vouch publisher diff shows them, vouch publisher publish signs them", "the draft has changes that nobody signed; version %s expires at %s", last.List.Version, last.List.Expires.UTC().Format(time.RFC3339))
 	}
-	return last.List, nil
+	published, err := w.Published()
+	if err != nil {
+		return nil, err
+	}
+	return &Renewal{
+		Last: last.List,
+		Due:  last.List.Expires.Before(at.Add(within)),
+		Owed: published == nil || published.List.SHA512 != last.Entry.List.SHA512,
+	}, nil
 }
 
 // LastList is the list that was signed last. The error is an *Error when there

@@ -7,27 +7,12 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"vouch/subscriber/event/eventtest"
 )
 
-// hostileRunes are the code points of T-45.
-func hostileRunes() []rune {
-	var runes []rune
-	for r := rune(0); r < 0x20; r++ {
-		runes = append(runes, r)
-	}
-	for r := rune(0x7f); r < 0xa0; r++ {
-		runes = append(runes, r)
-	}
-	return append(runes,
-		0x2028, 0x2029, // separators
-		0x061c, 0x200e, 0x200f, 0x202a, 0x202b, 0x202c, 0x202d, 0x202e, 0x2066, 0x2067, 0x2068, 0x2069, // bidi
-		0x00ad, 0x034f, 0x115f, 0x1160, 0x17b4, 0x180b, 0x180e, 0x200b, 0x200c, 0x200d, 0x2060, 0x2061, 0x2062,
-		0x2063, 0x2064, 0x206f, 0x3164, 0xfe0f, 0xfeff, 0xffa0, // zero-width
-		0xfff9, 0xfffe, 0xe000, 0xe0001, 0xe0041, 0xe0100, 0x10ffff)
-}
-
 func TestT45_PrintableEscapesWhatIsHidden(t *testing.T) {
-	for _, r := range hostileRunes() {
+	for _, r := range eventtest.Hidden() {
 		want := fmt.Sprintf(`a\u%04xb`, r)
 		switch {
 		case r < 0x80:
@@ -61,7 +46,7 @@ func TestT45_Printable(t *testing.T) {
 
 func TestT45_PrintableJSONMeansTheSame(t *testing.T) {
 	var text strings.Builder
-	for _, r := range hostileRunes() {
+	for _, r := range eventtest.Hidden() {
 		text.WriteRune(r)
 	}
 	in := map[string]string{"title\u200b": text.String(), "plain": "日本 <&>"}
@@ -90,7 +75,7 @@ func TestT45_PrintableJSONMeansTheSame(t *testing.T) {
 // FuzzPrintable: nothing hidden is left, what can be seen is kept as it is,
 // and a text that is printable stays the same; JSON means what it meant.
 func FuzzPrintable(f *testing.F) {
-	for _, r := range hostileRunes() {
+	for _, r := range eventtest.Hidden() {
 		f.Add("a" + string(r) + "b")
 	}
 	f.Add("\xff\xed\xa0\x80\xf5")

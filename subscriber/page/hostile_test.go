@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"vouch/subscriber/event"
+	"vouch/subscriber/event/eventtest"
 )
 
 // hostileView is a site where every text of the status, the catalogue and the
@@ -74,27 +75,10 @@ func fill(v reflect.Value, next func() string) {
 	}
 }
 
-// hiddenRunes are the code points of T-45 (subscriber/event has the same list).
-func hiddenRunes() []rune {
-	var runes []rune
-	for r := rune(0); r < 0x20; r++ {
-		runes = append(runes, r)
-	}
-	for r := rune(0x7f); r < 0xa0; r++ {
-		runes = append(runes, r)
-	}
-	return append(runes,
-		0x2028, 0x2029, // separators
-		0x061c, 0x200e, 0x200f, 0x202a, 0x202b, 0x202c, 0x202d, 0x202e, 0x2066, 0x2067, 0x2068, 0x2069, // bidi
-		0x00ad, 0x034f, 0x115f, 0x1160, 0x17b4, 0x180b, 0x180e, 0x200b, 0x200c, 0x200d, 0x2060, 0x2061, 0x2062,
-		0x2063, 0x2064, 0x206f, 0x3164, 0xfe0f, 0xfeff, 0xffa0, // zero-width
-		0xfff9, 0xfffe, 0xe000, 0xe0001, 0xe0041, 0xe0100, 0x10ffff)
-}
-
 // Every hidden code point in every text of every page is written out. A page's
 // own line ends are all that is left of them.
 func TestT45_PageWritesOutWhatIsHidden(t *testing.T) {
-	runes := hiddenRunes()
+	runes := eventtest.Hidden()
 	for at := 0; at < len(runes); at += 4 {
 		text, want := "", ""
 		for _, r := range runes[at:min(at+4, len(runes))] {

@@ -139,7 +139,7 @@ func (s *Server) message(w http.ResponseWriter, r *http.Request) *problem {
 	defer f.Close()
 	attachment(w, l.id+".smime")
 	w.Header().Set("Cache-Control", "no-cache")
-	w.Header().Set("ETag", tagOf(fmt.Append(nil, markOfInfo(info))))
+	w.Header().Set("ETag", tagOf(fmt.Append(nil, subscriber.MarkOfInfo(info))))
 	http.ServeContent(w, r, "", info.ModTime(), f)
 	return nil
 }

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"net/http"
 	"path"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"vouch/subscriber"
 	"vouch/subscriber/event"
 )
 
@@ -68,9 +68,9 @@ func (t *streams) wait() <-chan struct{} {
 	return t.news
 }
 
-func (s *Server) logMark() mark { return markOf(filepath.Join(s.conf.Load().StateDir, "events.jsonl")) }
+func (s *Server) logMark() subscriber.Mark { return subscriber.EventsMark(s.conf.Load().StateDir) }
 
-func (t *streams) watch(ctx context.Context, s *Server, seen mark) {
+func (t *streams) watch(ctx context.Context, s *Server, seen subscriber.Mark) {
 	ticker := time.NewTicker(newsEvery)
 	defer ticker.Stop()
 	for {

@@ -89,6 +89,7 @@ type Config struct {
 // Server answers over HTTP. Set the fields before Configure.
 type Server struct {
 	Log     *slog.Logger        // nil discards
+	Files   *subscriber.Files   // shared with others that read them; New makes its own
 	Refresh chan<- string       // names of subscriptions to look at now; nil answers 503
 	Doubt   chan<- cache.Digest // blobs that have other bytes than their names say; may be nil
 	Metrics http.Handler        // at /metrics; nil is 404
@@ -105,7 +106,6 @@ type Server struct {
 
 	conf    atomic.Pointer[Config]
 	view    views
-	kept    kept
 	judge   judge
 	limits  limits
 	streams streams
@@ -116,7 +116,7 @@ type Server struct {
 
 // New makes a server that does not listen yet.
 func New() *Server {
-	s := &Server{begun: time.Now().Truncate(time.Second), pace: writeTime}
+	s := &Server{Files: new(subscriber.Files), begun: time.Now().Truncate(time.Second), pace: writeTime}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.judge.init(s)
 	s.tls.server = s

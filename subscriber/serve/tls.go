@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"vouch/imagelist/trust"
+	"vouch/subscriber"
 	"vouch/subscriber/secret"
 )
 
@@ -28,7 +29,7 @@ type certificates struct {
 
 	mu     sync.Mutex
 	own    *tls.Certificate
-	marks  [2]mark // of the files that own is of, or that could not be read
+	marks  [2]subscriber.Mark // of the files that own is of, or that could not be read
 	looked time.Time
 	warned time.Time
 
@@ -92,8 +93,8 @@ func (c *certificates) use(conf Config, pair *tls.Certificate) {
 	c.config.Store(config)
 }
 
-func marksOf(conf *Config) [2]mark {
-	return [2]mark{markOf(conf.CertificateFile), markOf(conf.KeyFile)}
+func marksOf(conf *Config) [2]subscriber.Mark {
+	return [2]subscriber.Mark{subscriber.MarkOf(conf.CertificateFile), subscriber.MarkOf(conf.KeyFile)}
 }
 
 func (c *certificates) on() bool { return c.config.Load() != nil }

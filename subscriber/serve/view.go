@@ -6,14 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -27,8 +24,8 @@ import (
 // view is the catalogue and the status as they were at one look, with what is
 // answered from them. It never changes; every request takes the newest.
 type view struct {
-	seen [2]mark // of index.json and status.json
-	tag  string  // changes with either
+	seen [2]subscriber.Mark // of index.json and status.json
+	tag  string             // changes with either
 
 	*catalogue
 	statusErr error
@@ -72,25 +69,6 @@ type pictured struct {
 // published says whether an image may be used now.
 func (p *pictured) published() bool { return p.state == "available" || p.state == "stale" }
 
-// mark is how a file that is replaced, never written to, is recognised.
-type mark struct {
-	ino   uint64
-	size  int64
-	mtime int64
-}
-
-func markOf(path string) mark {
-	info, err := os.Stat(path)
-	if err != nil {
-		return mark{}
-	}
-	return markOfInfo(info)
-}
-
-func markOfInfo(info os.FileInfo) mark {
-	return mark{info.Sys().(*syscall.Stat_t).Ino, info.Size(), info.ModTime().UnixNano()}
-}
-
 // views has the newest one.
 type views struct {
 	mu  sync.Mutex // of reading a new one
@@ -101,9 +79,8 @@ type views struct {
 // request reads that, the others have what there was.
 func (s *Server) look() *view {
 	c := s.conf.Load()
-	index, status := filepath.Join(c.CacheDir, "index.json"), filepath.Join(c.StateDir, "status.json")
-	current := func() (*view, [2]mark) {
-		seen := [2]mark{markOf(index), markOf(status)}
+	current := func() (*view, [2]subscriber.Mark) {
+		seen := [2]subscriber.Mark{subscriber.IndexMark(c.CacheDir), subscriber.StatusMark(c.StateDir)}
 		if v := s.view.now.Load(); v != nil && v.seen == seen && !v.failed() {
 			return v, seen
 		}
@@ -135,15 +112,15 @@ func (v *view) failed() bool {
 
 // readView reads what is another file than it was in the view before, of which
 // nil is none. A newer one than was seen is read again next time.
-func (s *Server) readView(c *Config, before *view, seen [2]mark) *view {
+func (s *Server) readView(c *Config, before *view, seen [2]subscriber.Mark) *view {
 	v := &view{seen: seen, byID: map[string][]*pictured{}, tag: tagOf(fmt.Append(nil, seen))}
 	if before != nil && before.indexErr == nil && before.seen[0] == seen[0] {
 		v.catalogue = before.catalogue
 	} else {
-		v.catalogue = readCatalogue(c.CacheDir)
+		v.catalogue = catalogueOf(s.Files.Index(c.CacheDir))
 	}
 	v.images = slices.Clone(v.published)
-	status, err := s.Status()
+	status, err := s.Files.Status(c.StateDir)
 	if v.statusErr = err; err == nil {
 		v.passed, v.inspected = status.Generated, status.Inspected
 		v.status = printable(status)
@@ -157,8 +134,7 @@ func (s *Server) readView(c *Config, before *view, seen [2]mark) *view {
 	return v
 }
 
-func readCatalogue(dir string) *catalogue {
-	x, err := subscriber.ReadIndex(dir)
+func catalogueOf(x *subscriber.Index, err error) *catalogue {
 	if err != nil {
 		return &catalogue{indexErr: err}
 	}

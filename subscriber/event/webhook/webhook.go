@@ -35,12 +35,11 @@ import (
 
 // Config is one endpoint.
 type Config struct {
-	URL           string                              // http or https
-	SecretFile    string                              // see ReadSecrets; "" signs nothing
-	CAFile        string                              // PEM: who vouches for the server; "" does as lists do:
-	TLS           string                              // system | anchors | both
-	Anchors       func() ([]*x509.Certificate, error) // asked for anchors and both
-	AllowNetworks []netip.Prefix                      // non-public addresses that the URL's name may have
+	URL           string         // http or https
+	SecretFile    string         // see ReadSecrets; "" signs nothing
+	CAFile        string         // PEM: who vouches for the server; "" does as lists do:
+	TLS           string         // system | anchors (see Trust) | both
+	AllowNetworks []netip.Prefix // non-public addresses that the URL's name may have
 }
 
 // Sender tells events to one endpoint. It implements event.Sender.
@@ -49,12 +48,16 @@ type Config struct {
 // new secret counts from the next run on.
 type Sender struct {
 	config  Config
+	anchors []*x509.Certificate
 	poster  *fetch.Poster
 	secrets [][]byte
 }
 
 // New makes a Sender; it reads nothing and connects nowhere.
 func New(c Config) *Sender { return &Sender{config: c} }
+
+// Trust is called before the first Send with the trust anchors of the run.
+func (s *Sender) Trust(anchors []*x509.Certificate) { s.anchors = anchors }
 
 // Send posts one event. Any 2xx means delivered.
 //
@@ -116,8 +119,7 @@ func (s *Sender) roots() (string, []*x509.Certificate, error) {
 		certificates, err := readCertificates(s.config.CAFile)
 		return "anchors", certificates, err
 	case s.config.TLS == "anchors" || s.config.TLS == "both":
-		anchors, err := s.config.Anchors()
-		return s.config.TLS, anchors, err
+		return s.config.TLS, s.anchors, nil
 	}
 	return "system", nil, nil
 }

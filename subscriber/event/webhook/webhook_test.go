@@ -3,6 +3,7 @@ package webhook
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
@@ -187,6 +188,18 @@ func TestSend_Certificates(t *testing.T) {
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want) || !errors.Is(err, event.ErrUnreachable)) {
 			t.Errorf("ca_file %q: %v, want %q", file, err, want)
 		}
+	}
+	for _, tls := range []string{"anchors", "both"} { // fetch.tls, without a ca_file
+		s := New(Config{URL: server.URL, TLS: tls})
+		if err := s.Send(t.Context(), sample(t)); err == nil || !errors.Is(err, event.ErrUnreachable) {
+			t.Errorf("tls %s without anchors: %v", tls, err)
+		}
+		s.Close()
+		s.Trust([]*x509.Certificate{server.Certificate()})
+		if err := s.Send(t.Context(), sample(t)); err != nil {
+			t.Errorf("tls %s: %v", tls, err)
+		}
+		s.Close()
 	}
 }
 

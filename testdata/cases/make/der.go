@@ -19,19 +19,7 @@ func join(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
 
 // tlv is one element in DER.
 func tlv(tag byte, parts ...[]byte) []byte {
-	body := join(parts...)
-	head := []byte{tag}
-	switch n := len(body); {
-	case n < 0x80:
-		head = append(head, byte(n))
-	case n < 0x100:
-		head = append(head, 0x81, byte(n))
-	case n < 0x10000:
-		head = append(head, 0x82, byte(n>>8), byte(n))
-	default:
-		head = append(head, 0x83, byte(n>>16), byte(n>>8), byte(n))
-	}
-	return append(head, body...)
+	return marshal(asn1.RawValue{Class: int(tag >> 6), Tag: int(tag & 0x1f), IsCompound: tag&0x20 != 0, Bytes: join(parts...)})
 }
 
 // endless is one element of indefinite length.
