@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"vouch/subscriber"
 	"vouch/subscriber/event"
 )
 
@@ -116,9 +117,8 @@ func parseListening(r *http.Request) (*listening, *problem) {
 	}
 	l := &listening{after: q["after"], subject: q["subject"]}
 	if since, ok := q["since"]; ok {
-		var err error
-		if l.since, err = time.Parse(time.RFC3339, since); err != nil {
-			return nil, badQuery("since is a time such as 2026-12-31T00:00:00Z")
+		if l.since, ok = past(since, time.Now()); !ok {
+			return nil, badQuery("since is a time such as 2026-12-31T00:00:00Z, or a duration before now such as 24h")
 		}
 		if l.after != "" {
 			return nil, badQuery("both after and since")
@@ -139,6 +139,16 @@ func parseListening(r *http.Request) (*listening, *problem) {
 		return nil, badQuery("no id of an event: %.80q", l.after)
 	}
 	return l, nil
+}
+
+// past reads a time, or how long before now it was, as vouch event ls --since
+// takes them.
+func past(text string, now time.Time) (time.Time, bool) {
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t, true
+	}
+	d, ok := subscriber.ParseSpan(text)
+	return now.Add(-d), ok
 }
 
 func (l *listening) wants(e event.Event) bool {
