@@ -2,6 +2,10 @@ package subscriber
 
 import (
 	"fmt"
+	"math"
+	"regexp"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -41,6 +45,29 @@ func Span(d time.Duration) string {
 		return count(int(d/(30*day)), "month")
 	}
 	return count(int(d/(365*day)), "year")
+}
+
+var spanForm = regexp.MustCompile(`^(\d{1,9}[smhd])+$`)
+
+// ParseSpan reads a duration as people write it: whole numbers of s, m, h and d
+// (24 h), such as 1h30m.
+func ParseSpan(s string) (time.Duration, bool) {
+	if !spanForm.MatchString(s) {
+		return 0, false
+	}
+	unit := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour}
+	var total time.Duration
+	for s != "" {
+		i := strings.IndexAny(s, "smhd")
+		v, _ := strconv.ParseInt(s[:i], 10, 64) // at most nine digits
+		u := unit[s[i]]
+		if v > int64((math.MaxInt64-total)/u) {
+			return 0, false
+		}
+		total += time.Duration(v) * u
+		s = s[i+1:]
+	}
+	return total, true
 }
 
 // Overdue is the problem that a snapshot cannot know of itself: that nothing

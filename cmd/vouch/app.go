@@ -209,7 +209,7 @@ func (s *session) when(c *cli.Context, flag string, ahead bool) (time.Time, erro
 	if t, err := time.Parse(time.RFC3339, text); err == nil {
 		return t.UTC(), nil
 	}
-	d, ok := parseDuration(text)
+	d, ok := subscriber.ParseSpan(text)
 	if !ok {
 		return time.Time{}, usage(c, "--"+flag+" is a time such as 2026-12-31T00:00:00Z or a duration such as 7d, not "+quoted(text))
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"vouch/subscriber"
 )
 
 // Readers of single values. Each returns a reader that stores what it read
@@ -129,35 +131,13 @@ func durationTo(dst *time.Duration) func(node) {
 		if !ok {
 			return
 		}
-		d, ok := parseDuration(s)
+		d, ok := subscriber.ParseSpan(s)
 		if !ok {
 			n.fail("not a duration: "+quoted(s), "such as 30s, 15m, 6h or 7d")
 			return
 		}
 		*dst = d
 	}
-}
-
-var durationForm = regexp.MustCompile(`^(\d{1,9}[smhd])+$`)
-
-// parseDuration reads whole numbers of s, m, h and d (24 h), such as 1h30m.
-func parseDuration(s string) (time.Duration, bool) {
-	if !durationForm.MatchString(s) {
-		return 0, false
-	}
-	unit := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour}
-	var total time.Duration
-	for s != "" {
-		i := strings.IndexAny(s, "smhd")
-		v, _ := strconv.ParseInt(s[:i], 10, 64) // at most nine digits
-		u := unit[s[i]]
-		if v > int64((math.MaxInt64-total)/u) {
-			return 0, false
-		}
-		total += time.Duration(v) * u
-		s = s[i+1:]
-	}
-	return total, true
 }
 
 func sizeTo(dst *int64) func(node) {

@@ -114,7 +114,7 @@ func TestT45_LogIsPrintable(t *testing.T) {
 // What the program knows of durations and sizes, as flags and configuration have them.
 func TestParse(t *testing.T) {
 	for text, want := range map[string]string{"1h30m": "1h30m0s", "7d": "168h0m0s", "0s": "0s", "1.5h": "", "": "", "5": "", "h": ""} {
-		d, ok := parseDuration(text)
+		d, ok := subscriber.ParseSpan(text)
 		if ok != (want != "") || ok && d.String() != want {
 			t.Errorf("%q: %s %t", text, d, ok)
 		}

@@ -14,6 +14,7 @@ import (
 
 	"vouch/imagelist/publisher"
 	"vouch/imagelist/publisher/credential"
+	"vouch/subscriber"
 )
 
 func (s *session) publisherCommand() *cli.Command {
@@ -158,7 +159,7 @@ func (s *session) lifetime(c *cli.Context, w *publisher.Workspace) (time.Duratio
 	if text == "" {
 		return publisher.DefaultLifetime, nil
 	}
-	d, ok := parseDuration(text)
+	d, ok := subscriber.ParseSpan(text)
 	if !ok || d <= 0 {
 		return 0, usage(c, from+" is a duration such as 28d, not "+quoted(text))
 	}

@@ -13,6 +13,7 @@ import (
 	"vouch/imagelist/publisher/credential"
 	"vouch/imagelist/smime"
 	"vouch/imagelist/trust"
+	"vouch/subscriber"
 	"vouch/subscriber/event"
 )
 
@@ -327,7 +328,7 @@ type renewedDocument struct {
 }
 
 func (s *session) renew(c *cli.Context) error {
-	within, ok := parseDuration(c.String("within"))
+	within, ok := subscriber.ParseSpan(c.String("within"))
 	if !ok {
 		return usage(c, "--within is a duration such as 7d, not "+quoted(c.String("within")))
 	}

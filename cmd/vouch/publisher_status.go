@@ -6,6 +6,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"vouch/imagelist/publisher"
+	"vouch/subscriber"
 	"vouch/subscriber/event"
 )
 
@@ -34,7 +35,7 @@ type publisherStatusDocument struct {
 }
 
 func (s *session) publisherState(c *cli.Context) error {
-	within, ok := parseDuration(c.String("within"))
+	within, ok := subscriber.ParseSpan(c.String("within"))
 	if !ok {
 		return usage(c, "--within is a duration such as 7d, not "+quoted(c.String("within")))
 	}

@@ -1,5 +1,5 @@
-// Package secret reads the files that hold a site's secrets, all by one rule: a
-// regular file that only its owner can change, and only its owner and its group
+// Package secret reads the files that hold a site's secrets, and those that
+// belong to them and are none. Secrets are read by one rule: a regular file that only its owner can change, and only its owner and its group
 // can read. Mode 0600 is one such; 0640 of root's and the service's group is
 // another.
 //
@@ -37,7 +37,16 @@ func refuse(fix, format string, args ...any) error { return &Error{fmt.Errorf(fo
 // links are followed, since configuration managers make them: the mode of the
 // file at their end counts. A named pipe is not waited for. Every error is an
 // *Error.
-func Read(file string, limit int64) ([]byte, error) {
+func Read(file string, limit int64) ([]byte, error) { return read(file, limit, 0o027) }
+
+// maxPublic is more than all the authorities of the world need.
+const maxPublic = 4 << 20
+
+// Public is Read for what is no secret, such as certificates: any mode will do.
+func Public(file string) ([]byte, error) { return read(file, maxPublic, 0) }
+
+// read takes no file that has one of the forbidden permissions.
+func read(file string, limit int64, forbidden os.FileMode) ([]byte, error) {
 	f, err := os.OpenFile(file, os.O_RDONLY|unix.O_NONBLOCK|unix.O_NOCTTY, 0)
 	if err != nil {
 		return nil, refuse("check the path, and that the user vouch runs as can read it", "%w", err)
@@ -50,7 +59,7 @@ func Read(file string, limit int64) ([]byte, error) {
 	switch perm := info.Mode().Perm(); {
 	case !info.Mode().IsRegular():
 		return nil, refuse("name a file", "%s: not a regular file", file)
-	case perm&0o027 != 0:
+	case perm&forbidden != 0:
 		return nil, refuse("chmod 600 it, or 640 for the service's group; change the secret if others may have read it", "%s: others can read or change it (mode %04o)", file, perm)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, limit+1))

@@ -62,6 +62,20 @@ func TestT29_Read(t *testing.T) {
 	}
 }
 
+// What is no secret may be read by all, and is a file all the same.
+func TestPublic(t *testing.T) {
+	dir := t.TempDir()
+	file, fifo := filepath.Join(dir, "file"), filepath.Join(dir, "fifo")
+	must(t, os.WriteFile(file, []byte("text"), 0o644))
+	must(t, syscall.Mkfifo(fifo, 0o644))
+	if text, err := Public(file); err != nil || string(text) != "text" {
+		t.Errorf("%q, %v", text, err)
+	}
+	if _, err := Public(fifo); err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		t.Errorf("a pipe: %v", err)
+	}
+}
+
 // refused is the error of reading a file, which is as wanted and comes at once.
 func refused(t *testing.T, file, says, hint string) error {
 	t.Helper()

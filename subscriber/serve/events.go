@@ -28,7 +28,8 @@ const (
 // up nobody else. One goroutine, while there is any, sees that the log has
 // grown and wakes them.
 type streams struct {
-	seek chan struct{}
+	seek   chan struct{}
+	shares shares
 
 	mu    sync.Mutex
 	count int
@@ -36,13 +37,18 @@ type streams struct {
 	stop  context.CancelFunc
 }
 
-// join counts a client in; false when there are too many.
-func (s *Server) join() bool {
+// join counts a client in, by its address; false when there are too many.
+func (s *Server) join(address string) (leave func(), ok bool) {
 	t := &s.streams
+	share, ok := t.shares.take(address)
+	if !ok {
+		return nil, false
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.count >= maxStreams || s.ctx.Err() != nil {
-		return false
+		share()
+		return nil, false
 	}
 	if t.count++; t.count == 1 {
 		var ctx context.Context
@@ -50,7 +56,7 @@ func (s *Server) join() bool {
 		t.news = make(chan struct{})
 		go t.watch(ctx, s, s.logMark()) // as it is before anybody has a place in it
 	}
-	return true
+	return func() { share(); t.leave() }, true
 }
 
 func (t *streams) leave() {
@@ -110,9 +116,8 @@ func parseListening(r *http.Request) (*listening, *problem) {
 	}
 	l := &listening{after: q["after"], subject: q["subject"]}
 	if since, ok := q["since"]; ok {
-		var err error
-		if l.since, err = time.Parse(time.RFC3339, since); err != nil {
-			return nil, badQuery("since is a time such as 2026-12-31T00:00:00Z")
+		if l.since, ok = past(since, time.Now()); !ok {
+			return nil, badQuery("since is a time such as 2026-12-31T00:00:00Z, or a duration before now such as 24h")
 		}
 		if l.after != "" {
 			return nil, badQuery("both after and since")
@@ -133,6 +138,16 @@ func parseListening(r *http.Request) (*listening, *problem) {
 		return nil, badQuery("no id of an event: %.80q", l.after)
 	}
 	return l, nil
+}
+
+// past reads a time, or how long before now it was, as vouch event ls --since
+// takes them.
+func past(text string, now time.Time) (time.Time, bool) {
+	if t, err := time.Parse(time.RFC3339, text); err == nil {
+		return t, true
+	}
+	d, ok := subscriber.ParseSpan(text)
+	return now.Add(-d), ok
 }
 
 func (l *listening) wants(e event.Event) bool {
@@ -182,12 +197,13 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) *problem {
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	if !s.join() {
-		p := refuse(503, "too-many-streams", "Too many clients listen", "", "at most %d", maxStreams)
+	leave, ok := s.join(r.RemoteAddr)
+	if !ok {
+		p := refuse(503, "too-many-streams", "Too many clients listen", "", "at most %d, and %d from one address", maxStreams, s.streams.shares.most)
 		p.retry = heartbeat
 		return p
 	}
-	defer s.streams.leave()
+	defer leave()
 	cursor, note, err := s.start(r.Context(), l)
 	if err != nil {
 		s.Log.Error("HTTP interface: events not read", "error", err)

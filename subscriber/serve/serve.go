@@ -120,7 +120,7 @@ func New() *Server {
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.judge.init(s)
 	s.tls.server = s
-	s.streams.seek = make(chan struct{}, seeking)
+	s.streams.seek, s.streams.shares.most = make(chan struct{}, seeking), maxStreams/2
 	s.http = &http.Server{
 		Handler:                      s.handler(),
 		ReadHeaderTimeout:            headerTime,

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -58,9 +57,9 @@ func (c Config) certificate(at time.Time) (*tls.Certificate, error) {
 }
 
 func readPair(conf Config) (*tls.Certificate, error) {
-	chain, err := os.ReadFile(conf.CertificateFile)
+	chain, err := secret.Public(conf.CertificateFile)
 	if err != nil {
-		return nil, startError("check the path and who may read it: PEM, the certificate with its chain", "http: certificate_file: %w", err)
+		return nil, fmt.Errorf("http: certificate_file: %w", err)
 	}
 	key, err := secret.Read(conf.KeyFile, maxSecret)
 	if err != nil {

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -128,10 +130,17 @@ func TestConfigure_Certificates(t *testing.T) {
 		t.Error(err)
 	}
 	with := func(change func(*Config)) Config { c := good; change(&c); return c }
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		conf Config
 		says string
 	}{
+		"a pipe":      {with(func(c *Config) { c.CertificateFile = pipe }), "http: certificate_file: " + pipe + ": not a regular file"},
+		"a key pipe":  {with(func(c *Config) { c.KeyFile = pipe }), "http: key_file: " + pipe + ": not a regular file"},
+		"tokens pipe": {with(func(c *Config) { c.TokenFile = pipe }), "http: token_file: " + pipe + ": not a regular file"},
 		"expired":     {expired(-48*time.Hour, -time.Hour), "expired at"},
 		"not yet":     {expired(time.Hour, 48*time.Hour), "not valid before"},
 		"no file":     {with(func(c *Config) { c.CertificateFile += "x" }), "no such file"},

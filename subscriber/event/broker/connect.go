@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 
 	"vouch/subscriber/event"
@@ -39,7 +38,7 @@ func (a Address) TLS(caFile string) (*tls.Config, error) {
 	if caFile == "" {
 		return conf, nil
 	}
-	pem, err := os.ReadFile(caFile)
+	pem, err := secret.Public(caFile)
 	if err != nil {
 		return nil, &Trouble{What: "ca_file", Err: err}
 	}

@@ -25,12 +25,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
-	"os"
 	"strconv"
 	"time"
 
 	"vouch/subscriber/event"
 	"vouch/subscriber/fetch"
+	"vouch/subscriber/secret"
 )
 
 // Config is one endpoint.
@@ -125,7 +125,7 @@ func (s *Sender) roots() (string, []*x509.Certificate, error) {
 }
 
 func readCertificates(file string) ([]*x509.Certificate, error) {
-	text, err := os.ReadFile(file)
+	text, err := secret.Public(file)
 	if err != nil {
 		return nil, fmt.Errorf("ca_file: %w", err)
 	}
