@@ -272,6 +272,7 @@ func (d *daemon) readStatus() {
 func (d *daemon) reload() {
 	d.notify(Reloading)
 	defer d.notify(Ready)
+	d.conf.settle() // before it is read
 	c, err := d.Load()
 	var t timetable
 	if err == nil {

@@ -118,6 +118,21 @@ func TestDaemon_DoubtEnds(t *testing.T) {
 	}
 }
 
+// A file that changed before somebody asked for a reload is read once.
+func TestDaemon_ReloadedOnce(t *testing.T) {
+	d, _ := atWork(t, "a")
+	dir := t.TempDir()
+	d.conf = newWatch(dir)
+	d.Load = func() (*Config, error) { c := *d.cfg; return &c, nil }
+	if err := os.WriteFile(filepath.Join(dir, "new.yaml"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.reload()
+	if now := time.Now(); d.conf.changed(now) || d.conf.changed(now.Add(time.Minute)) {
+		t.Error("read again")
+	}
+}
+
 // Instants are whole seconds: what is found corrupt in the second in which its
 // list was fetched is fetched again, and that once.
 func TestT28_CorruptInTheSameSecond(t *testing.T) {

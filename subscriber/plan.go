@@ -83,7 +83,10 @@ func (r *run) makePlan() plan {
 	}
 	r.holdBack(&p)
 	p.sort()
-	r.awaited = p.want
+	r.awaited = map[metadata.ImageKey]want{}
+	for _, w := range p.want {
+		r.awaited[w.key] = w
+	}
 	return p
 }
 

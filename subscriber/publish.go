@@ -89,6 +89,7 @@ func (r *run) publishedRow(w want, stamp cache.Stamp) *metadata.Image {
 	row := &metadata.Image{Entry: r.imageEntry(w.list, w.image), Published: true, Message: w.list.Message, Name: stamp, AvailableAt: r.at}
 	row.Entry.AvailableSince = r.at
 	r.st.Images[w.key] = row
+	delete(r.awaited, w.key) // also if it is blocked before the run ends
 	return row
 }
 

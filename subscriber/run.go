@@ -59,11 +59,11 @@ type run struct {
 	foreign   map[metadata.ImageKey]string   // names that lead to something not ours, and what
 	corrupt   map[cache.Digest]string        // what inspect found broken, and how
 	results   map[metadata.ImageKey]*ImageResult
-	awaited   []want                   // what the last plan was to obtain
-	budget    map[string]time.Duration // what each handler has left for announcements
-	synced    bool                     // this is a sync, not a smaller operation
-	accept    bool                     // withdrawals of a changed configuration are accepted
-	held      bool                     // and some are held back
+	awaited   map[metadata.ImageKey]want // what the last plan was to obtain, and has not
+	budget    map[string]time.Duration   // what each handler has left for announcements
+	synced    bool                       // this is a sync, not a smaller operation
+	accept    bool                       // withdrawals of a changed configuration are accepted
+	held      bool                       // and some are held back
 
 	tick    *time.Ticker // when to look at the site's blocks and the clock again
 	courier *courier

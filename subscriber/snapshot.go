@@ -263,8 +263,8 @@ func (r *run) imageStatus() []ImageStatus {
 			out = append(out, r.absentStatus(key, &ImageResult{Subscription: row.Entry.Subscription, Identifier: key.ID, Version: row.Version, Result: row.Result, Reason: row.Reason, Detail: row.Detail}))
 		}
 	}
-	for key, res := range r.results {
-		if !seen[key] && res.Result != "unchanged" {
+	for key, res := range r.results { // what came and left again in this run is among the withdrawn
+		if !seen[key] && res.Result != "unchanged" && res.Result != "available" && res.Result != "updated" {
 			seen[key] = true
 			out = append(out, r.absentStatus(key, res))
 		}

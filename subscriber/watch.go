@@ -27,6 +27,9 @@ func newWatch(paths ...string) *watch {
 	return &watch{paths: paths, acted: fingerprint(paths)}
 }
 
+// settle takes what is there now as acted on.
+func (w *watch) settle() { w.acted, w.since = fingerprint(w.paths), time.Time{} }
+
 // changed says that something is different and has come to rest, or has not
 // for settleMost. It says so once for each change.
 func (w *watch) changed(now time.Time) bool {

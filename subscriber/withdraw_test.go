@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -398,6 +399,32 @@ func TestO7_BlockDuringDownload(t *testing.T) {
 		t.Errorf("a=%q", w.Read("a"))
 	}
 	w.Check()
+}
+
+// What came and was blocked in the same run is not shown as still to come.
+func TestO7_BlockAfterDownload(t *testing.T) {
+	t.Parallel()
+	w := subscribertest.New(t)
+	var blocks atomic.Pointer[[]subscriber.Block]
+	blocks.Store(&[]subscriber.Block{})
+	w.Config.Reload = func() ([]subscriber.Block, error) { return *blocks.Load(), nil }
+	w.Config.Fetch.AllowNetworks = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	slow := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, req *http.Request) {
+		for came := false; req.Context().Err() == nil && !(came && w.Read("a") == ""); time.Sleep(20 * time.Millisecond) {
+			if !came && w.Read("a") != "" {
+				came = true
+				blocks.Store(&[]subscriber.Block{{Image: "a", Reason: "CVE-2026-1"}})
+			}
+		}
+		fmt.Fprint(rw, "beta")
+	}))
+	t.Cleanup(slow.Close)
+	w.Publish("1.0", image{ID: "a", Content: "alpha"}, image{ID: "b", Content: "beta", Set: map[string]any{"hv:uri": slow.URL + "/b"}})
+	expect(t, w.Sync(), "a", "withdrawn blocked")
+	st, err := subscriber.ReadStatus(w.Config.StateDir)
+	if err != nil || len(st.Images) != 1 || st.Images[0].Identifier != "b" {
+		t.Errorf("%v, images %+v", err, st.Images)
+	}
 }
 
 // Bytes sealed by a block are readable again after it was lifted, although

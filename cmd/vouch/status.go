@@ -116,7 +116,11 @@ func (p *statusPage) write() {
 func (p *statusPage) line(format string, args ...any) { fmt.Fprintf(p.out, format+"\n", args...) }
 
 func (p *statusPage) head() {
-	if p.st.LastSync.IsZero() {
+	switch {
+	case p.st.LastSync.IsZero() && len(p.st.Images) > 0:
+		p.line("last sync   the first one has not come to its end")
+		return
+	case p.st.LastSync.IsZero():
 		p.line("last sync   never")
 		return
 	}

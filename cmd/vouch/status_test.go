@@ -73,6 +73,15 @@ func TestStatusPage_IsBounded(t *testing.T) {
 	}
 }
 
+// While the first download runs, the page says so.
+func TestStatusPage_FirstSync(t *testing.T) {
+	for want, images := range map[string][]subscriber.ImageStatus{"never": nil, "the first one has not come to its end": {{Identifier: "x", State: "pending"}}} {
+		if text := shownText(&subscriber.Status{Images: images}, false, false); !strings.HasPrefix(text, "last sync   "+want+"\n") {
+			t.Errorf("%d images:\n%s", len(images), text)
+		}
+	}
+}
+
 // T-45: no hostile text reaches a terminal as it is, whatever field it is in.
 func TestT45_HostileTextIsEscaped(t *testing.T) {
 	const evil = "a\x1b]0;x\x07\u202eb\u009bc\u200bd\ne\x00"

@@ -41,12 +41,22 @@ func (h Handler) run(ctx context.Context, c call) (Receipt, error) {
 	stdout, stderr := &head{max: maxStdout}, &tail{max: maxStderr}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	if err := cmd.Start(); err != nil {
-		return Receipt{}, err
+		return Receipt{}, &notStarted{err}
 	}
 	if err := wait(ctx, cmd, env); err != nil {
 		return Receipt{}, ended(err, stderr.kept)
 	}
 	return receiptIn(stdout.kept), nil
+}
+
+// notStarted is why a program could not even be begun.
+type notStarted struct{ error }
+
+func (e *notStarted) Unwrap() error { return e.error }
+
+// Hint says what to do.
+func (e *notStarted) Hint() string {
+	return "exec: is a program that vouch's user may run; vouch config check looks at it"
 }
 
 // command is the program, its environment and its input, ready to start.

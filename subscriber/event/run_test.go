@@ -170,8 +170,13 @@ func TestF15_CannotStart(t *testing.T) {
 		"no user":     {Exec: []string{"/bin/true"}, User: "no-such-user"},
 		"no env_file": {Exec: []string{"/bin/true"}, EnvFile: "/nonexistent"},
 	} {
-		if _, err := h.Deliver(context.Background(), e, testPlace, false); err == nil {
+		_, err := h.Deliver(context.Background(), e, testPlace, false)
+		if err == nil {
 			t.Errorf("%s: delivered", name)
+		}
+		var advice interface{ Hint() string }
+		if name == "not there" && !errors.As(err, &advice) {
+			t.Errorf("%s: no hint: %v", name, err)
 		}
 	}
 	e.Type, e.Data = ImageAvailable, []byte("{")

@@ -189,6 +189,17 @@ func TestPage_NothingWrong(t *testing.T) {
 	must(t, get(showing(v), "/image?id="+v.Status.Images[0].Identifier), 200, "AlmaLinux") // without the catalogue
 }
 
+// While the first download runs, nobody is told to start what runs.
+func TestPage_FirstSync(t *testing.T) {
+	v := site(1, 1)
+	v.Status.Problems, v.Status.LastSync, v.Status.Images[0].State = nil, time.Time{}, "pending"
+	r := get(showing(v), "/")
+	must(t, r, 200, "No problems", "0 of 1 image may be used, from 1 list.", "The first sync has not come to its end.")
+	if strings.Contains(r.Body.String(), "vouch daemon") {
+		t.Error("says to start the daemon")
+	}
+}
+
 // What nobody replaces is not what is true.
 func TestPage_StaleStatus(t *testing.T) {
 	v := site(1, 1)

@@ -193,6 +193,19 @@ func TestData_AnotherNameMeanwhile(t *testing.T) {
 	}
 }
 
+// So does a blob that gets another name before it is hashed: nothing is wrong
+// with it.
+func TestData_AnotherNameBefore(t *testing.T) {
+	t.Parallel()
+	s := withLarge(t)
+	second := s.write("second", "", 0o600) + "-name"
+	blob := s.blob("one")
+	time.AfterFunc(tick/2, func() { os.Link(blob, second) })
+	if r := s.want(200, "/v1/images/one/data"); r.body != large {
+		t.Errorf("%d bytes", len(r.body))
+	}
+}
+
 // What a pass has seen since it was last touched is not hashed again; what was
 // touched since is.
 func TestT27_WhatAPassHasSeen(t *testing.T) {
