@@ -17,7 +17,7 @@ import (
 )
 
 // patience is how long is waited for what the daemon does in a second or two.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // door finds a free port for the daemon's HTTP interface, and makes the token
 // that lets Alice ask the site to look.
