@@ -36,9 +36,9 @@ missed, once.
 
 SIGHUP reads the configuration again; if that is wrong the old one stays and the
 log says why. SIGTERM and SIGINT stop it within 10 seconds; downloads keep what
-they have. It stays in the foreground and writes its log to standard error: one
-line for each pass that changed something or found something wrong, with
---verbose every step, with --quiet errors only. Under systemd it tells when it is
+they have. It stays in the foreground and writes its log to standard error: what
+each pass changed, and each problem of "vouch status" when it begins and when it
+is over; with --verbose every step, with --quiet errors only. Under systemd it tells when it is
 ready and alive.
 
 Middleware, monitoring and people read at http.listen (http://127.0.0.1:8780;
@@ -74,7 +74,8 @@ func (s *session) daemon(c *cli.Context) error {
 	refresh, doubt := make(chan string, 64), make(chan cache.Digest, 64)
 	server := serve.New()
 	var shown atomic.Pointer[page.Site]
-	count := metrics.New(func() (*subscriber.Status, error) { return server.Files.Status(shown.Load().StateDir) })
+	status := func() (*subscriber.Status, error) { return server.Files.Status(shown.Load().StateDir) }
+	count, said := metrics.New(status), &daemonLog{journal: journal, status: status}
 	server.Log, server.Refresh, server.Doubt, server.Metrics = journal, refresh, doubt, count.Handler()
 	server.Page = page.Handler(func() (page.View, error) { return shown.Load().Read() })
 	closed := make(chan struct{})
@@ -114,7 +115,7 @@ func (s *session) daemon(c *cli.Context) error {
 		Passed: func(rep *subscriber.Report, next time.Time) {
 			server.Passed(next)
 			count.Passed(rep)
-			passed(journal, rep, next)
+			passed(said, rep, next)
 		},
 		Failed:   count.Failed,
 		Told:     count.Told,
@@ -123,21 +124,21 @@ func (s *session) daemon(c *cli.Context) error {
 	})
 }
 
-// passed writes the line of a pass that is worth one, and systemd's status.
-func passed(journal *slog.Logger, rep *subscriber.Report, next time.Time) {
+// passed writes what a pass brought, and systemd's status.
+func passed(said *daemonLog, rep *subscriber.Report, next time.Time) {
 	line, at := summary(rep), "never"
 	if !next.IsZero() {
 		at = next.UTC().Format(time.RFC3339)
 	}
 	daemon.SdNotify(false, "STATUS="+line+"; next fetch "+at)
-	switch {
-	case rep.Exit != exitOK:
-		journal.Warn(line, "exit", rep.Exit)
-	case news(rep):
-		journal.Info(line)
-	default:
-		journal.Debug(line)
+	level := slog.LevelDebug
+	if said.pass(rep) {
+		level = slog.LevelInfo
+		if rep.Exit != exitOK {
+			level = slog.LevelWarn
+		}
 	}
+	said.journal.Log(context.Background(), level, line, "exit", rep.Exit)
 }
 
 // notifySystemd speaks sd_notify when systemd listens. What it does with the
