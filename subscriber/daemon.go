@@ -304,10 +304,27 @@ func (d *daemon) reload() {
 			d.owed[sub.Name] = true
 		}
 	}
+	if !reflect.DeepEqual(c.Fetch, d.cfg.Fetch) || !reflect.DeepEqual(c.Trust, d.cfg.Trust) || !reflect.DeepEqual(c.Cache, d.cfg.Cache) {
+		d.oweTroubled()
+	}
 	d.configure(c, t)
 	d.facts = "configuration"
 	d.believe()
 	d.Journal.Info("configuration reloaded", "subscriptions", len(c.Subscriptions), "blocks", len(c.Blocks))
+}
+
+// oweTroubled makes lists due that are not well or lack images: what was
+// configured anew may be what they were refused for.
+func (d *daemon) oweTroubled() {
+	st, err := ReadStatus(d.cfg.StateDir)
+	if err != nil {
+		return // a pass writes it
+	}
+	for _, s := range st.Subscriptions {
+		if s.State != "ok" || s.Pending > 0 {
+			d.owed[s.Name] = true
+		}
+	}
 }
 
 // acceptable refuses what no pass would run with: under the old configuration

@@ -403,6 +403,23 @@ func TestDaemon_Selection(t *testing.T) {
 	d.stop(syscall.SIGTERM, 0)
 }
 
+// TestDaemon_Mended: a list that the configuration kept out is looked at as
+// soon as that is mended, not when the schedule says.
+func TestDaemon_Mended(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.section("fetch")["max_list_size"] = "1KiB"
+	s.publish(s.draft("1", picture{"one", "first", nil}))
+	d := s.daemon()
+	d.says("msg=problem of=main code=")
+	delete(s.section("fetch"), "max_list_size")
+	s.writeConfig()
+	d.Process.Signal(syscall.SIGHUP)
+	s.here("one", true)
+	d.says(`msg="no problem any more" of=main code=`)
+	d.stop(syscall.SIGTERM, 0)
+}
+
 // TestDaemon_Crash: what systemd's watchdog sends ends the daemon by that
 // signal, after it wrote where it hung. An exit status of 2 would be that of a
 // wrong configuration, with which the unit is not started again.
