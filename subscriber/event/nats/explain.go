@@ -22,7 +22,7 @@ func (l *session) explain(subject string, err error) error {
 	case errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum):
 		return l.refusal("the event is larger than the stream takes", "raise the largest message size of the stream")
 	case errors.Is(err, jetstream.ErrNoStreamResponse):
-		return l.unavailable(fmt.Sprintf("no stream takes the subject %q", subject), "nats stream add vouch --subjects='"+l.prefix+".>' --storage=file --dupe-window=24h --defaults")
+		return l.unavailable(fmt.Sprintf("no stream takes the subject %q", subject), "is JetStream on (jetstream {} in the server's configuration)? nats stream add vouch --subjects='"+l.prefix+".>' --storage=file --dupe-window=24h --defaults")
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
 		return l.unavailable("JetStream is not enabled", "start the server with -js, and let the account use it")
 	case errors.Is(err, jetstream.ErrInvalidJSAck):
