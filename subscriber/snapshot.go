@@ -25,11 +25,15 @@ const statusSchema = "vouch/status/v1"
 // ErrNoStatus says that nothing has run on this state directory yet.
 var ErrNoStatus = errors.New("no status yet")
 
-// ReadStatus reads the snapshot; it needs no lock.
+// ReadStatus reads the snapshot; it needs no lock. ErrStorage with a hint says
+// that it is not for this user.
 func ReadStatus(stateDir string) (*Status, error) {
 	data, err := os.ReadFile(filepath.Join(stateDir, statusFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrNoStatus
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, withHint(storage(fmt.Errorf("status: %w", err)), "run vouch as the owner of its state (sudo -u vouch vouch …), or be a member of cache.group")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("status: %w", err)

@@ -134,7 +134,7 @@ func safeDir(dir string) error {
 		}
 		st := info.Sys().(*syscall.Stat_t)
 		if uid := uint32(os.Geteuid()); st.Uid != uid && st.Uid != 0 {
-			return withHint(storage(fmt.Errorf("state_dir: %s belongs to user %d", p, st.Uid)), "run vouch as the owner of its state, or chown it")
+			return withHint(storage(fmt.Errorf("state_dir: %s belongs to user %d", p, st.Uid)), "run vouch as the owner of its state (sudo -u vouch vouch …), or chown it")
 		}
 		if info.Mode().Perm()&0o022 != 0 && (p == real || info.Mode()&fs.ModeSticky == 0) {
 			return withHint(storage(fmt.Errorf("state_dir: %s is writable by others (mode %04o)", p, info.Mode().Perm())), "chmod go-w "+p)

@@ -57,7 +57,11 @@ func asksNagios(argv []string) bool {
 
 // unknown is what a plug-in says that could not look: 2 would be critical.
 func (s *session) unknown(err error) error {
-	fmt.Fprintln(s.out, "VOUCH UNKNOWN - "+nagiosText(strings.ReplaceAll(err.Error(), "\n", "; ")))
+	text := err.Error()
+	if h := hint(err); h != "" {
+		text += "; " + h
+	}
+	fmt.Fprintln(s.out, "VOUCH UNKNOWN - "+nagiosText(strings.ReplaceAll(text, "\n", "; ")))
 	return status(nagiosUnknown)
 }
 
