@@ -84,7 +84,7 @@ files:
 	install -D -m 0644 etc/vouch.yaml $(SHARE)/vouch/vouch.yaml
 	install -D -m 0755 etc/vmcatcher_image $(SHARE)/vouch/vmcatcher_image
 	install -D -m 0755 -t $(SHARE)/vouch/handlers etc/handlers/*
-	install -D -m 0644 -t $(SHARE)/vouch/prometheus etc/prometheus/*
+	install -D -m 0644 -t $(SHARE)/vouch/prometheus etc/prometheus/vouch.rules.yml
 	install -D -m 0644 -t $(SHARE)/vouch/grafana etc/grafana/*
 	install -D -m 0644 -t $(SHARE)/doc/vouch README.md
 	install -D -m 0644 -t $(SHARE)/doc/vouch/examples/cron etc/cron/*
