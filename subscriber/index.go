@@ -65,7 +65,7 @@ func ReadIndex(cacheDir string) (*Index, error) {
 // buildIndex renders what is true in memory now.
 func (r *run) buildIndex() *Index {
 	x := &Index{Schema: indexSchema, State: r.st.Meta.State, Generated: r.at, Generation: r.st.Meta.Generation,
-		Lists: []event.List{}, Images: []event.Image{}, Withdrawn: []WithdrawnEntry{}}
+		Lists: make([]event.List, 0, len(r.st.Lists)), Images: make([]event.Image, 0, len(r.st.Images)), Withdrawn: []WithdrawnEntry{}}
 	for _, l := range r.st.Lists {
 		x.Lists = append(x.Lists, l.Entry)
 	}

@@ -246,8 +246,8 @@ func imageProblems(images []ImageStatus) []Problem {
 
 // imageStatus lists every image that is published, wanted or refused.
 func (r *run) imageStatus() []ImageStatus {
-	out := []ImageStatus{}
-	seen := map[metadata.ImageKey]bool{}
+	out := make([]ImageStatus, 0, len(r.st.Images))
+	seen := make(map[metadata.ImageKey]bool, len(r.st.Images))
 	for key, row := range r.st.Images {
 		if !row.Published {
 			continue
