@@ -155,15 +155,7 @@ func (r *run) replaceIndex(x *Index) error {
 		r.st.Meta.Generation++
 		x.Generation = r.st.Meta.Generation
 	}
-	err := r.cache.WriteIndexFrom(func(w io.Writer) error {
-		b := bufio.NewWriterSize(w, 256<<10)
-		if err := json.MarshalWrite(b, x, json.Deterministic(true)); err != nil {
-			return err
-		}
-		b.WriteByte('\n')
-		return b.Flush()
-	})
-	if err != nil {
+	if err := r.cache.WriteIndexFrom(inJSON(x)); err != nil {
 		return fmt.Errorf("index: %w", err)
 	}
 	r.index = x
@@ -173,3 +165,15 @@ func (r *run) replaceIndex(x *Index) error {
 func endorsedPath(id string) string      { return cache.EndorsedPath(id) }
 func blobPath(d imagelist.Digest) string { return cache.BlobPath(cache.Digest(d)) }
 func notExist(err error) bool            { return errors.Is(err, fs.ErrNotExist) }
+
+// inJSON writes a large document, the same one always in the same bytes.
+func inJSON(document any) func(io.Writer) error {
+	return func(w io.Writer) error {
+		b := bufio.NewWriterSize(w, 256<<10)
+		if err := json.MarshalWrite(b, document, json.Deterministic(true)); err != nil {
+			return err
+		}
+		b.WriteByte('\n')
+		return b.Flush()
+	}
+}

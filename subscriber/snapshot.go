@@ -53,11 +53,8 @@ func (r *run) writeStatus() error {
 	if r.dry {
 		return nil
 	}
-	data, err := json.Marshal(r.status(), json.Deterministic(true))
-	if err != nil {
-		return fmt.Errorf("status: %w", err)
-	}
-	if err := replaceFile(filepath.Join(r.cfg.StateDir, statusFile), data, 0o640, r.cfg.Cache.GID); err != nil {
+	path := filepath.Join(r.cfg.StateDir, statusFile)
+	if err := replaceFileFrom(path, 0o640, r.cfg.Cache.GID, inJSON(r.status())); err != nil {
 		return fmt.Errorf("status: %w", err)
 	}
 	r.heard, r.written = false, r.now()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -34,7 +35,12 @@ const (
 // replaceFile writes a file by temp, fsync, rename and fsync of the
 // directory: after it returns the new content survives a power cut, before
 // that the old one does.
-func replaceFile(path string, data []byte, mode fs.FileMode, gid int) (err error) {
+func replaceFile(path string, data []byte, mode fs.FileMode, gid int) error {
+	return replaceFileFrom(path, mode, gid, func(w io.Writer) error { _, err := w.Write(data); return err })
+}
+
+// replaceFileFrom is replaceFile for what is too large to hold: write produces it.
+func replaceFileFrom(path string, mode fs.FileMode, gid int, write func(io.Writer) error) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
 	if err != nil {
 		return err
@@ -45,7 +51,7 @@ func replaceFile(path string, data []byte, mode fs.FileMode, gid int) (err error
 			os.Remove(f.Name())
 		}
 	}()
-	if _, err = f.Write(data); err != nil {
+	if err = write(f); err != nil {
 		return err
 	}
 	if gid >= 0 {

@@ -53,6 +53,8 @@ func fill(v reflect.Value, next func() string) {
 		v.SetInt(3)
 	case reflect.Uint64:
 		v.SetUint(9)
+	case reflect.Float64:
+		v.SetFloat(0.5)
 	case reflect.Bool:
 		v.SetBool(true)
 	case reflect.Pointer:
