@@ -45,7 +45,7 @@ func (s *Server) Start() {
 	cmd := s.cmd
 	s.ended = ended
 	go func() { cmd.Wait(); close(ended) }()
-	for range 1200 {
+	for range 6000 { // RabbitMQ needs a minute on a busy machine
 		if c, err := net.Dial("tcp", s.Addr); err == nil {
 			c.Close()
 			return
