@@ -17,7 +17,7 @@ import (
 
 // Schema is the version of the key tree and the row types that this program
 // writes.
-const Schema = 2
+const Schema = 3
 
 // MinFree is the free space, in bytes, below which the store is not opened
 // and nothing is written: badger maps its files, so that a full file system

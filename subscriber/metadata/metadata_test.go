@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -362,26 +363,24 @@ func TestF19_Migration(t *testing.T) {
 	}
 }
 
-// What a program of the first schema left is there after the migration, all of
-// it, and stays when it is opened again.
-func TestF19_FromTheFirst(t *testing.T) {
+// What a program of an older schema left is there after the migration, all of
+// it, and stays when it is opened again. That program refuses what it would have
+// to take for damage.
+func TestF19_FromOlder(t *testing.T) {
+	for older := 1; older < Schema; older++ {
+		fromOlder(t, older)
+	}
+}
+
+func fromOlder(t *testing.T, schema int) {
 	db := newStore(t)
 	update(t, db, func(tx *Tx) {
 		tx.PutOwner("i", "l")
 		tx.PutMeta(Meta{State: "s", Generation: 7, Handlers: map[string]time.Time{"h": instant}, Dirs: []string{"/etc/vouch/blocks.d"}})
 	})
 	want := loaded(t, db)
-	var text []byte
-	if err := db.badger.View(func(txn *badger.Txn) error {
-		v, err := value(txn, keyMeta)
-		if err == nil {
-			text, err = unwrap(keyMeta, v)
-		}
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
-	old := bytes.Replace(text, []byte(`"schema":2`), []byte(`"schema":1`), 1)
+	text := metaText(t, db)
+	old := bytes.Replace(text, fmt.Appendf(nil, `"schema":%d`, Schema), fmt.Appendf(nil, `"schema":%d`, schema), 1)
 	if bytes.Equal(old, text) {
 		t.Fatalf("meta row: %s", text)
 	}
@@ -391,8 +390,25 @@ func TestF19_FromTheFirst(t *testing.T) {
 		if have := loaded(t, db); !reflect.DeepEqual(have, want) {
 			t.Errorf("%+v\nwant %+v", have, want)
 		}
+		if text := metaText(t, db); !bytes.Contains(text, fmt.Appendf(nil, `"schema":%d`, Schema)) {
+			t.Errorf("an older program would read %s", text)
+		}
 		closed(t, db)
 	}
+}
+
+func metaText(t *testing.T, db *DB) (text []byte) {
+	t.Helper()
+	if err := db.badger.View(func(txn *badger.Txn) error {
+		v, err := value(txn, keyMeta)
+		if err == nil {
+			text, err = unwrap(keyMeta, v)
+		}
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return text
 }
 
 func TestF13_Aside(t *testing.T) {

@@ -10,29 +10,34 @@ import (
 // migrations[n] turns the rows of schema n into those of schema n+1, the meta
 // row last and with it, as one transaction or as several that may be repeated
 // after a crash.
-var migrations = map[int]func(*badger.DB) error{1: toSecond}
+//
+// Rows of the second schema may say more than those of the first (which handlers
+// take nothing, who is at fault for an attempt, when the cache was inspected),
+// those of the third more again (why a letter is dead, events without text, what
+// was lost). What a row said before, it says as before; but an older program
+// must not meet what it does not know, and take it for damage.
+var migrations = map[int]func(*badger.DB) error{1: moreFields(2), 2: moreFields(3)}
 
-// toSecond: rows of the second schema may say more (which handlers take nothing,
-// who is at fault for an attempt, when the cache was inspected). What a row of
-// the first says, it says as before; but a program of the first must not meet
-// what it does not know, and take it for damage.
-func toSecond(store *badger.DB) error {
-	return store.Update(func(txn *badger.Txn) error {
-		v, err := value(txn, keyMeta)
-		if err != nil {
-			return err
-		}
-		t, err := unwrap(keyMeta, v)
-		if err != nil {
-			return corrupt(fmt.Errorf("meta row: %w", err))
-		}
-		var m metaRow
-		if err := decode(t, &m); err != nil {
-			return corrupt(fmt.Errorf("meta row: %w", err))
-		}
-		m.Schema = 2
-		return m.write(txn)
-	})
+// moreFields goes to a schema whose rows may say more.
+func moreFields(schema int) func(*badger.DB) error {
+	return func(store *badger.DB) error {
+		return store.Update(func(txn *badger.Txn) error {
+			v, err := value(txn, keyMeta)
+			if err != nil {
+				return err
+			}
+			t, err := unwrap(keyMeta, v)
+			if err != nil {
+				return corrupt(fmt.Errorf("meta row: %w", err))
+			}
+			var m metaRow
+			if err := decode(t, &m); err != nil {
+				return corrupt(fmt.Errorf("meta row: %w", err))
+			}
+			m.Schema = schema
+			return m.write(txn)
+		})
+	}
 }
 
 // migrate brings the store to Schema and returns the text of its meta row,
