@@ -184,16 +184,24 @@ func (r *run) rememberResource(row *metadata.Event, a attempt) *metadata.Image {
 	if a.receipt.Resource == "" {
 		return nil
 	}
-	for key, i := range r.st.Images {
-		if key.ID == row.Event.Subject && i.Published {
-			if i.Resources == nil {
-				i.Resources = map[string]string{}
-			}
-			i.Resources[a.handler] = a.receipt.Resource
-			return i
-		}
+	_, i := r.publishedAs(row.Event.Subject)
+	if i == nil {
+		return nil
 	}
-	return nil
+	if i.Resources == nil {
+		i.Resources = map[string]string{}
+	}
+	i.Resources[a.handler] = a.receipt.Resource
+	return i
+}
+
+// publishedAs is the image that has an identifier's name; nil when none has.
+func (r *run) publishedAs(id string) (metadata.ImageKey, *metadata.Image) {
+	key := metadata.ImageKey{List: r.st.Owners[id], ID: id}
+	if i := r.st.Images[key]; i != nil && i.Published {
+		return key, i
+	}
+	return key, nil
 }
 
 func (r *run) handler(name string) event.Handler {
@@ -255,7 +263,7 @@ func (r *run) meetHandlers() error {
 
 // tellAgain queues an image's image.available for one handler.
 func (r *run) tellAgain(key metadata.ImageKey, i *metadata.Image, handler string) *metadata.Event {
-	if i.Available == 0 { // rebuilt: this state has not told it to anybody yet
+	if i.Available == 0 { // nobody was told under an id that counts
 		i.Available, i.AvailableAt = r.nextNumber(), r.at
 		r.report.Events.Emitted++
 	}
