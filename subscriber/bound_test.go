@@ -170,7 +170,14 @@ func TestDelivery_LateWithdrawal(t *testing.T) {
 	w.Publish("1.1", image{ID: "b", Content: "beta"})
 	w.SyncAt(w.At.Add(2 * time.Minute))
 	deliverAt(t, w, w.At.Add(2*hour))
-	m.answer = taken
+	ids := map[string]bool{} // whoever remembers them hears nothing twice
+	m.answer = func(e event.Event) error {
+		if ids[e.ID] {
+			t.Errorf("%s of %s comes under an id that was taken", e.Type, e.Subject)
+		}
+		ids[e.ID] = true
+		return nil
+	}
 	w.Publish("1.2", image{ID: "a", Content: "alpha"}, image{ID: "b", Content: "beta"})
 	w.SyncAt(w.At.Add(3 * hour))
 	m.news()
@@ -180,5 +187,9 @@ func TestDelivery_LateWithdrawal(t *testing.T) {
 	expectHeard(t, told, "image.revoked a", "image.available a")
 	if n.Delivered != 2 || n.Dead != 0 {
 		t.Errorf("%+v", n)
+	}
+	must(t, event.ReadLog(w.Config.StateDir, time.Time{}, func(_ []byte, e event.Event) bool { delete(ids, e.ID); return true }))
+	if len(ids) > 0 {
+		t.Errorf("told and not in the log: %v", ids)
 	}
 }

@@ -16,10 +16,15 @@ type letter struct {
 // resend makes letters due now. One whose text the log does not
 // have any more stays what it is.
 func (r *run) resend(letters []letter) error {
+	if len(letters) == 0 {
+		return nil
+	}
 	if err := r.recall(letters); err != nil {
 		return err
 	}
 	var changed []*metadata.Event
+	images := map[int]*metadata.Image{} // by the place of their event in changed
+	told := r.st.Meta.NextEvent
 	for _, l := range letters {
 		late := l.row.Pending[l.handler].Dead
 		changed = append(changed, l.row)
@@ -31,11 +36,23 @@ func (r *run) resend(letters []letter) error {
 			continue
 		}
 		l.row.Pending[l.handler] = metadata.Delivery{}
-		if late {
-			changed = append(changed, r.lastWord(l)...)
+		if !late {
+			continue
+		}
+		if row, i := r.lastWord(l, told); row != nil {
+			images[len(changed)] = i
+			changed = append(changed, row)
 		}
 	}
-	return r.commitEach(len(changed), func(tx *metadata.Tx, i int) { tx.PutEvent(changed[i]) })
+	if err := r.commitEach(len(changed), func(tx *metadata.Tx, i int) {
+		if images[i] != nil {
+			tx.PutImage(images[i])
+		}
+		tx.PutEvent(changed[i])
+	}); err != nil {
+		return err
+	}
+	return r.catchUpLog()
 }
 
 // recall reads the text of dead letters from the log.
@@ -66,23 +83,26 @@ func (r *run) recall(letters []letter) error {
 }
 
 // lastWord has an image told again that came back after the withdrawal in a
-// letter: the letter comes late, and the handler would be left without it.
-func (r *run) lastWord(l letter) (rows []*metadata.Event) {
+// letter: the letter comes late, and the handler would be left without it. The
+// event is a new one, not one of those told: their ids may be remembered, and
+// then it would be taken for one that comes twice.
+func (r *run) lastWord(l letter, told uint64) (*metadata.Event, *metadata.Image) {
 	if !withdraws(l.row.Event.Type) || !r.handler(l.handler).Wants(event.ImageAvailable) {
-		return nil
+		return nil, nil
 	}
-	for key, i := range r.st.Images {
-		if key.ID != l.row.Event.Subject || !i.Published || i.Available < l.row.Number {
-			continue
-		}
-		if row := r.st.Events[i.Available]; row != nil {
-			if _, owed := row.Pending[l.handler]; owed {
-				continue
-			}
-		}
-		rows = append(rows, r.tellAgain(key, i, l.handler))
+	key, i := r.publishedAs(l.row.Event.Subject)
+	if i == nil || i.Available < l.row.Number {
+		return nil, nil
 	}
-	return rows
+	if row := r.st.Events[i.Available]; row != nil {
+		if _, owed := row.Pending[l.handler]; owed {
+			return nil, nil
+		}
+	}
+	if i.Available <= told {
+		i.Available = 0
+	}
+	return r.tellAgain(key, i, l.handler), i
 }
 
 // revive takes back the dead letters of a clock that was ahead: they were too
