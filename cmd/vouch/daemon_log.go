@@ -65,10 +65,14 @@ func (l *daemonLog) problems() bool {
 		return true // the summary must do
 	}
 	now, changed := map[problemKey]subscriber.Problem{}, false
+	for _, p := range st.Problems { // a server that is away: its list is a warning, its images are critical
+		if key := (problemKey{p.Subject, p.Code}); now[key].Severity != "critical" {
+			now[key] = p
+		}
+	}
 	for _, p := range st.Problems {
 		key := problemKey{p.Subject, p.Code}
-		now[key] = p
-		if old, said := l.wrong[key]; said && old.Severity == p.Severity {
+		if old, said := l.wrong[key]; now[key] != p || said && old.Severity == p.Severity {
 			continue
 		}
 		l.journal.Warn("problem", "of", p.Subject, "code", p.Code, "severity", p.Severity, "detail", p.Detail, "hint", p.Hint)

@@ -43,6 +43,11 @@ func TestDaemonLogSaysWhatIsWrongOnce(t *testing.T) {
 	st = &subscriber.Status{Problems: []subscriber.Problem{{Severity: "critical", Subject: "a", Code: "signature"}}}
 	pass(refused, "code=signature severity=critical", `msg="no problem any more" of=a code=fetch`, "level=WARN")
 	pass(refused)
+	st = &subscriber.Status{Problems: []subscriber.Problem{{Severity: "critical", Subject: "a", Code: "signature"}, {Severity: "warning", Subject: "a", Code: "fetch", Detail: "the list"}, {Severity: "critical", Subject: "a", Code: "fetch", Detail: "an image"}, {Severity: "warning", Subject: "a", Code: "fetch", Detail: "the list"}}}
+	pass(refused, `code=fetch severity=critical detail="an image"`, "level=WARN") // of two the worse
+	pass(refused)
+	st = &subscriber.Status{Problems: st.Problems[:1]}
+	pass(refused, `msg="no problem any more" of=a code=fetch`, "level=WARN")
 	st = &subscriber.Status{}
 	pass(&subscriber.Report{Lists: []subscriber.ListResult{{Subscription: "a", Version: "7", Result: "accepted"}},
 		Images: []subscriber.ImageResult{{Identifier: "i", Version: "2", Subscription: "a", Result: "withdrawn", Reason: "removed", Detail: "CVE"}, {Result: "unchanged"}}},
