@@ -4,8 +4,9 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
-	"strconv"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // killStrays ends what a program left outside its process group. The kernel
@@ -25,29 +26,42 @@ func killStrays(env environment) {
 
 // killMarked reports whether there was a process with these variables.
 func killMarked(marks [][]byte) (found bool) {
-	files, _ := filepath.Glob("/proc/[0-9]*/environ")
-	for _, file := range files {
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		if err != nil || pid == os.Getpid() {
-			continue
-		}
-		p, err := os.FindProcess(pid) // before it is looked at: what has this number later is another
-		if err != nil {
-			continue
-		}
-		if has(file, marks) && p.Signal(syscall.SIGKILL) == nil {
+	self, err := os.Readlink("/proc/self")
+	if err != nil {
+		return false
+	}
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range dirs {
+		if filepath.Base(dir) != self && killIf(dir, marks) {
 			found = true
 		}
-		p.Release()
 	}
 	return found
 }
 
-func has(file string, marks [][]byte) bool {
-	text, err := os.ReadFile(file)
+// killIf kills the process of a directory under /proc if it has these
+// variables. What is read and what is killed is the directory's, not that of a
+// number: another process may have that, later or in another namespace.
+func killIf(dir string, marks [][]byte) bool {
+	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return false
 	}
+	defer root.Close()
+	text, err := root.ReadFile("environ")
+	if err != nil || !has(text, marks) {
+		return false
+	}
+	process, err := root.Open(".")
+	if err != nil {
+		return false
+	}
+	defer process.Close()
+	return unix.PidfdSendSignal(int(process.Fd()), syscall.SIGKILL, nil, 0) == nil
+}
+
+// has says whether an environment has these variables.
+func has(text []byte, marks [][]byte) bool {
 	text = append([]byte{0}, text...)
 	for _, mark := range marks {
 		if !bytes.Contains(text, append(append([]byte{0}, mark...), 0)) {
