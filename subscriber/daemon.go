@@ -316,7 +316,7 @@ func (d *daemon) reload() {
 // oweTroubled makes lists due that are not well or lack images: what was
 // configured anew may be what they were refused for.
 func (d *daemon) oweTroubled() {
-	st, err := ReadStatus(d.cfg.StateDir)
+	st, err := d.Files.Status(d.cfg.StateDir)
 	if err != nil {
 		return // a pass writes it
 	}
