@@ -1,6 +1,7 @@
 package subscriber
 
 import (
+	"encoding/json"
 	"time"
 
 	"vouch/subscriber/event"
@@ -39,6 +40,7 @@ func (r *run) resend(letters []letter) error {
 		if !late {
 			continue
 		}
+		r.bringUpToDate(l.row)
 		if row, i := r.lastWord(l, told); row != nil {
 			images[len(changed)] = i
 			changed = append(changed, row)
@@ -80,6 +82,20 @@ func (r *run) recall(letters []letter) error {
 		}
 	}
 	return nil
+}
+
+// bringUpToDate has a letter that comes late say what is true now: what changed
+// afterwards may have been told before it.
+func (r *run) bringUpToDate(row *metadata.Event) {
+	e := row.Event
+	key, i := r.publishedAs(e.Subject)
+	var then event.ImageData
+	if i == nil || e.Type != event.ImageAvailable && e.Type != event.ImageUpdated || json.Unmarshal(e.Data, &then) != nil {
+		return
+	}
+	now := r.imageData(i.Entry, r.st.Lists[key.List])
+	now.Replaces, now.Changed = then.Replaces, then.Changed
+	row.Event = r.render(row.Number, e.Type, e.Subject, e.Time, now)
 }
 
 // lastWord has an image told again that came back after the withdrawal in a
