@@ -31,7 +31,8 @@ func (s *session) imageList() *cli.Command {
 	return &cli.Command{
 		Name: "ls", Usage: "list the images of all lists",
 		Description: `STATE is available; stale (old bytes are published because the replacement
-failed or is held); failed, held, refused or blocked (not published).
+failed or is held); pending, failed, held, refused, expired or blocked (not
+published).
 
 --format vmcatcher prints identifier, state and list identifier, separated by
 tabs. The state is a sum: 1 the image is subscribed to, 2 it is usable now.
