@@ -180,6 +180,15 @@ var compiled = sync.OnceValue(func() *jsonschema.Compiler {
 	return c
 })
 
+var compiling sync.Mutex // tests run beside each other, and a compiler works for one
+
+// schemaAt is the schema at a JSON pointer of the description.
+func schemaAt(pointer string) (*jsonschema.Schema, error) {
+	compiling.Lock()
+	defer compiling.Unlock()
+	return compiled().Compile("https://vouch.invalid/openapi.json#" + strings.NewReplacer("{", "%7B", "}", "%7D").Replace(pointer))
+}
+
 // described holds an answer against the description: its status, its type and
 // what its schema says.
 func (s *site) described(r *http.Request, response *http.Response, body []byte) {
@@ -217,7 +226,7 @@ func (s *site) described(r *http.Request, response *http.Response, body []byte) 
 		}
 		escape := strings.NewReplacer("~", "~0", "/", "~1")
 		pointer := "/paths/" + escape.Replace(path) + "/" + method + "/responses/" + code + "/content/" + escape.Replace(kind) + "/schema"
-		schema, err := compiled().Compile("https://vouch.invalid/openapi.json#" + strings.NewReplacer("{", "%7B", "}", "%7D").Replace(pointer))
+		schema, err := schemaAt(pointer)
 		if err != nil {
 			s.T.Fatal(err)
 		}
