@@ -328,3 +328,15 @@ func TestDeliver_TellsSendersTheAnchors(t *testing.T) {
 		t.Errorf("%d anchors, want %d", len(s.anchors), len(want))
 	}
 }
+
+// What a handler says it made of an image is shown with it.
+func TestDelivery_Receipt(t *testing.T) {
+	w := published(t)
+	w.Config.Handlers = []event.Handler{{Name: "glance", Exec: []string{"/bin/sh", "-c", `echo "{\"resource\":\"glance:$VOUCH_EVENT_TYPE\"}"`}, Events: []string{"image.available"}, MaxAge: hour, Timeout: time.Minute}}
+	w.SyncAt(w.At.Add(time.Minute))
+	for _, i := range statusOf(t, w).Images {
+		if i.Resources["glance"] != "glance:image.available" {
+			t.Errorf("%s: %v", i.Identifier, i.Resources)
+		}
+	}
+}
