@@ -163,6 +163,41 @@ func (e timetableEntry) next(last, now time.Time) (slot, at time.Time) {
 	return slot, slot.Add(e.offset)
 }
 
+// lookWithin is how long a look may take from the time that its schedule says,
+// beside jitter: the pass, what a handler holds up, a timer's own delay.
+const lookWithin = time.Hour
+
+// alarmAt is when a list that was last looked at then, with success, has been
+// looked at too rarely: alarm_after later, but not before the look that its
+// schedule asked for next is overdue. What is looked at once a week is not
+// stale for six days of it.
+func (c *Config) alarmAt(schedule string, last time.Time) time.Time {
+	at := last.Add(c.Fetch.AlarmAfter)
+	s, err := ParseSchedule(schedule)
+	if err != nil {
+		return at // no run has such a configuration
+	}
+	_, next := timetableEntry{schedule: s}.next(last, last)
+	return latest(at, next.Add(jitterMost+lookWithin))
+}
+
+// AlarmAt is when it is too long since the last sync: the same for the
+// subscription that is to be looked at first. Zero is never: nothing is
+// subscribed to, or alarm_after is 0.
+func (c *Config) AlarmAt(last time.Time) (at time.Time) {
+	if c.Fetch.AlarmAfter <= 0 {
+		return at
+	}
+	seen := map[string]bool{}
+	for _, sub := range c.Subscriptions {
+		if !seen[sub.Schedule] {
+			seen[sub.Schedule] = true
+			at = earlier(at, c.alarmAt(sub.Schedule, last))
+		}
+	}
+	return at
+}
+
 // earlier is the earlier of two times, of which the zero time is never.
 func earlier(a, b time.Time) time.Time {
 	if a.IsZero() || !b.IsZero() && b.Before(a) {

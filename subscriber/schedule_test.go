@@ -3,6 +3,7 @@ package subscriber
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -175,5 +176,40 @@ func TestTimetable_Jitter(t *testing.T) {
 	}
 	if jitter("site one", "b", time.Hour) == jitter("site two", "b", time.Hour) {
 		t.Error("two sites ask at the same moment")
+	}
+}
+
+// A schedule as slow as alarm_after alarms when a look was missed, not before;
+// one that is faster changes nothing.
+func TestT04_AlarmAt(t *testing.T) {
+	day := 24 * time.Hour
+	last := instantOf(t, "2026-11-25T12:30:00Z")
+	for _, tt := range []struct {
+		alarm     time.Duration
+		schedules string // of subscriptions, separated by semicolons
+		want      string // "" for never
+	}{
+		{day, "50 */6 * * *", "2026-11-26T12:30:00Z"},
+		{day, "@every 24h", "2026-11-26T13:35:00Z"},
+		{day, "0 13 * * *", "2026-11-26T12:30:00Z"}, // was missed today
+		{day, "30 12 * * *", "2026-11-26T13:35:00Z"},
+		{day, "0 3 * * 1", "2026-11-30T04:05:00Z"},
+		{day, "0 3 * * 1;@hourly;0 4 * * 2", "2026-11-26T12:30:00Z"},
+		{10 * day, "0 3 * * 1", "2026-12-05T12:30:00Z"},
+		{time.Hour, "50 */6 * * *", "2026-11-25T13:55:00Z"},
+		{0, "50 */6 * * *", ""},
+		{day, "", ""},
+	} {
+		c := &Config{Fetch: FetchConfig{AlarmAfter: tt.alarm}}
+		for _, s := range strings.FieldsFunc(tt.schedules, func(r rune) bool { return r == ';' }) {
+			c.Subscriptions = append(c.Subscriptions, Subscription{Schedule: s})
+		}
+		want := time.Time{}
+		if tt.want != "" {
+			want = instantOf(t, tt.want)
+		}
+		if have := c.AlarmAt(last); !have.Equal(want) {
+			t.Errorf("alarm_after %v, %s: %v, want %v", tt.alarm, tt.schedules, have, want)
+		}
 	}
 }

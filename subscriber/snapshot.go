@@ -168,7 +168,7 @@ func (r *run) subscriptionStatus(sub *Subscription, t *tally) SubscriptionStatus
 	if s.State == "new" && s.Attempted.IsZero() {
 		s.State = "ok"
 	}
-	if s.State == "ok" && r.alarming(row) {
+	if s.State == "ok" && r.alarming(row) && !r.at.Before(r.cfg.alarmAt(sub.Schedule, row.Answered)) {
 		s.State, s.Reason = "stale", string(verdict.Fetch)
 	}
 	if st := r.standings[row.List]; !st.good && st.reason != "" {

@@ -38,3 +38,34 @@ func TestStatus_CRLDatesAndChecks(t *testing.T) {
 		t.Errorf("%s, CRL due %v", s.Reason, s.CRLDue)
 	}
 }
+
+// A list that is looked at once a week is stale when a look is overdue, not a
+// day after each. One failure is known to be one at once: it has been a week.
+func TestT04_WeeklyList(t *testing.T) {
+	w := subscribertest.New(t)
+	day := func(n int) time.Time { return w.At.AddDate(0, 0, n) }
+	w.CA.WriteTo(w.Dir, listtest.CRLDates(day(-1), day(30)))
+	w.Subscribe("weekly", "/weekly", w.Alice).Schedule = "@every 168h"
+	w.Config.Subscriptions[0].Schedule = "@every 6h"
+	w.Publish("1.0", image{ID: "a", Content: "a"})
+	w.PublishAt("/weekly", w.Draft("1.0").ID("weekly-list"))
+	expectExit(t, w.Sync(), 0)
+	for _, tt := range []struct {
+		day          int
+		main, weekly string
+	}{{0, "ok", "ok"}, {2, "stale", "ok"}, {7, "stale", "ok"}, {8, "stale", "stale"}} {
+		if _, err := subscriber.Pass(context.Background(), w.Config, subscriber.Options{At: day(tt.day)}); err != nil {
+			t.Fatal(err)
+		}
+		for i, want := range []string{tt.main, tt.weekly} {
+			if s := statusOf(t, w).Subscriptions[i]; s.State != want {
+				t.Errorf("day %d: %s is %s (%s), want %s", tt.day, s.Name, s.State, s.Reason, want)
+			}
+		}
+	}
+	w.Fail("/weekly", 503)
+	expectExit(t, w.SyncAt(day(9)), 3)
+	if s := statusOf(t, w).Subscriptions[1]; s.State != "unreachable" {
+		t.Errorf("%+v", s)
+	}
+}

@@ -71,10 +71,10 @@ func ParseSpan(s string) (time.Duration, bool) {
 }
 
 // Overdue is the problem that a snapshot cannot know of itself: that nothing
-// has replaced it for longer than a list may go unverified. An alarm of 0 is
-// never due.
-func (s *Status) Overdue(now time.Time, alarm time.Duration) []Problem {
-	if s.LastSync.IsZero() || alarm <= 0 || now.Sub(s.LastSync) <= alarm {
+// has replaced it for longer than a list may go unverified. It is one after
+// alarm, the configuration's AlarmAt(s.LastSync); the zero time is never.
+func (s *Status) Overdue(now, alarm time.Time) []Problem {
+	if s.LastSync.IsZero() || alarm.IsZero() || !now.After(alarm) {
 		return nil
 	}
 	return []Problem{{

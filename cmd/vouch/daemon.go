@@ -105,7 +105,7 @@ func (s *session) daemon(c *cli.Context) error {
 			return conf.Site, nil
 		},
 		Apply: func(site *subscriber.Config) error {
-			before := shown.Swap(&page.Site{Files: server.Files, StateDir: site.StateDir, CacheDir: site.Cache.Dir, Version: version().Version, Alarm: site.Fetch.AlarmAfter})
+			before := shown.Swap(&page.Site{Files: server.Files, StateDir: site.StateDir, CacheDir: site.Cache.Dir, Version: version().Version, Alarm: site.AlarmAt})
 			if err := server.Configure(conf.HTTP); err != nil {
 				shown.Store(before)
 				return &refusal{err.Error(), hint(err)}

@@ -45,7 +45,7 @@ func (s *session) status(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	st.Problems = append(st.Problems, st.Overdue(s.now, conf.Site.Fetch.AlarmAfter)...)
+	st.Problems = append(st.Problems, st.Overdue(s.now, conf.Site.AlarmAt(st.LastSync))...)
 	if nagios {
 		line, code := nagiosLine(st, s.now)
 		fmt.Fprintln(s.out, line)

@@ -168,11 +168,13 @@ func TestNagios(t *testing.T) {
 // A snapshot that nobody replaces is a problem it cannot know of.
 func TestOverdue(t *testing.T) {
 	st := &subscriber.Status{LastSync: noon.Add(-25 * time.Hour)}
-	if p := st.Overdue(noon, day); len(p) != 1 || p[0].Severity != "critical" {
+	if p := st.Overdue(noon, st.LastSync.Add(day)); len(p) != 1 || p[0].Severity != "critical" {
 		t.Errorf("%+v", p)
 	}
-	if p := st.Overdue(noon, 2*day); p != nil {
-		t.Errorf("%+v", p)
+	for _, alarm := range []time.Time{st.LastSync.Add(2 * day), {}} {
+		if p := st.Overdue(noon, alarm); p != nil {
+			t.Errorf("%+v", p)
+		}
 	}
 }
 

@@ -21,7 +21,7 @@ func hostileView(text string) View { return viewOf(func() string { return text }
 func viewOf(next func() string) View {
 	v := View{At: noon}
 	fill(reflect.ValueOf(&v).Elem(), next)
-	v.Alarm = 0
+	v.Alarm = time.Time{}
 	v.At = noon
 	return v
 }

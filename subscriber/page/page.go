@@ -33,7 +33,7 @@ import (
 type View struct {
 	At      time.Time          // now
 	Version string             // of the program
-	Alarm   time.Duration      // fetch.alarm_after: a last sync before that is a problem; 0 = never
+	Alarm   time.Time          // when the last sync becomes a problem; zero = never
 	Status  *subscriber.Status // nil: nothing has run yet
 	Index   *subscriber.Index  // nil: there is none
 	Events  []event.Event      // the newest ones, newest first; /events and details show no others

@@ -208,7 +208,7 @@ func TestPage_StaleStatus(t *testing.T) {
 	for range 2 { // the view is not changed by being shown
 		must(t, get(showing(v), "/"), 200, "1 critical problem", "no-sync", "the last sync was 3 days ago", "see why neither vouch daemon nor cron's vouch sync runs")
 	}
-	v.Alarm = 0
+	v.Alarm = time.Time{}
 	must(t, get(showing(v), "/"), 200, "No problems", "Last sync 3 days ago")
 }
 

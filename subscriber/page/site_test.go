@@ -68,7 +68,7 @@ func site(lists, images int) View {
 	st.Trust = subscriber.TrustStatus{Path: "/etc/grid-security/certificates", Anchors: 91, CRLs: 90}
 	st.Cache = subscriber.CacheStatus{Path: "/var/cache/vouch", MaxSize: 500 << 30, Free: 300 << 30, Total: 1 << 40, Foreign: []string{"templates"}, Checked: noon.Add(-5 * day),
 		Usage: cache.Usage{Blobs: cache.Tally{Count: n, Bytes: 410 << 30}, Expired: cache.Tally{Count: 1, Bytes: 3 << 20}, Foreign: cache.Tally{Count: 1, Bytes: 4096}}}
-	return View{At: noon, Version: "1.2.3", Alarm: day, Status: st, Index: x, Events: happened(st)}
+	return View{At: noon, Version: "1.2.3", Alarm: noon.Add(day), Status: st, Index: x, Events: happened(st)}
 }
 
 // happened are events as a site like this would have had.
