@@ -1,6 +1,7 @@
 package listtest
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -14,18 +15,28 @@ import (
 // of its name keeps it from other tests.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
+	address, free, err := Reserve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(free)
+	return address
+}
+
+// Reserve is FreeAddress for what is no test: the address is the caller's until
+// free, or the end of the process.
+func Reserve() (address string, free func(), err error) {
 	for range 1000 {
 		port := 20000 + rand.IntN(12000)
 		taken, err := net.Listen("unix", fmt.Sprintf("@vouch-test-port-%d", port))
 		if err != nil {
 			continue
 		}
-		t.Cleanup(func() { taken.Close() })
 		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
 			l.Close()
-			return l.Addr().String()
+			return l.Addr().String(), func() { taken.Close() }, nil
 		}
+		taken.Close()
 	}
-	t.Fatal("no port is free")
-	return ""
+	return "", nil, errors.New("no port is free")
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -14,20 +13,22 @@ import (
 	"time"
 
 	"vouch/imagelist"
+	"vouch/imagelist/listtest"
 )
 
 // patience is how long is waited for what the daemon does in a second or two.
 const patience = 2 * time.Minute
 
-// door finds a free port for the daemon's HTTP interface, and makes the token
-// that lets Alice ask the site to look.
+// door finds a free port for the daemon's HTTP interface, which stays free
+// until the end of the story, and makes the token that lets Alice ask the site
+// to look.
 func (t *story) door() error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, free, err := listtest.Reserve()
 	if err != nil {
 		return err
 	}
-	t.site = "http://" + l.Addr().String()
-	l.Close()
+	t.free = free
+	t.site = "http://" + address
 	secret := make([]byte, 32)
 	rand.Read(secret)
 	token := hex.EncodeToString(secret) + "\n"
@@ -58,8 +59,16 @@ func (t *story) live() error {
 	return t.answers("/v1/images/"+string(rawImage), http.StatusOK, 0)
 }
 
+// lastBreath is how long the last list is good: short enough to wait for, and
+// three times as long as the same took before, with cron's pass and all that was shown
+// of it, so that a slow machine has time for this part of the story too.
+func (t *story) lastBreath() string {
+	return max(shortest, 3*t.revising).Round(time.Second).String()
+}
+
 // revoke has an image leave the site in seconds.
 func (t *story) revoke() error {
+	lastBreath := t.lastBreath()
 	delete(t.images, rawImage)
 	t.say("Alice revokes the raw disk as well, and tells the site to look: that carries no trust,\n# it only makes the next look come now. This list is good for %s only, to see what\n# becomes of it.", lastBreath)
 	if err := t.run(0, fmt.Sprintf("vouch publisher remove -C workspace %s --reason \"its kernel has a hole\" \\\n    --publish www/image.list --anchors trust --lifetime %s \\\n    --notify %s/v1/subscriptions/alice/refresh --notify-token-file alice/site.token", rawImage, lastBreath, t.site),

@@ -78,7 +78,8 @@ func run(ctx context.Context, vouch, handlers string) error {
 		return err
 	}
 	defer www.stop()
-	t := story{shell: &shell{ctx: ctx, dir: dir, bin: bin}, alice: alice, web: www, images: map[imagelist.ImageID][]byte{}}
+	t := story{shell: &shell{ctx: ctx, dir: dir, bin: bin}, alice: alice, web: www, images: map[imagelist.ImageID][]byte{}, free: func() {}}
+	defer func() { t.free() }()
 	defer t.hush()
 	return t.tell()
 }
