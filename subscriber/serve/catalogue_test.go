@@ -163,12 +163,13 @@ func TestImages_Filters(t *testing.T) {
 		"/v1/images":                            {"hostile available", "one available"},
 		"/v1/images?os=LINUX&subscription=main": {"hostile available", "one available"},
 		"/v1/images?sha512=" + strings.ToUpper(filepath.Base(s.blob("one"))): {"one available"},
-		"/v1/images?os=plan9": nil,
-		"/v1/images?list=" + subscribertest.ListID + "&state=failed": {"lost failed"},
-		"/v1/images?state=withdrawn&limit=1":                         ids("/v1/images?state=withdrawn"),
-		"/v1/images?state=any&limit=1":                               everything,
-		"/v1/images?state=any&limit=2":                               everything,
-		"/v1/images?after=nowhere&state=any":                         nil,
+		"/v1/images?os=&state=&limit=&list=":                                 {"hostile available", "one available"},
+		"/v1/images?os=plan9":                                                nil,
+		"/v1/images?list=" + subscribertest.ListID + "&state=failed":         {"lost failed"},
+		"/v1/images?state=withdrawn&limit=1":                                 ids("/v1/images?state=withdrawn"),
+		"/v1/images?state=any&limit=1":                                       everything,
+		"/v1/images?state=any&limit=2":                                       everything,
+		"/v1/images?after=nowhere&state=any":                                 nil,
 	} {
 		if have := ids(path); !slices.Equal(have, want) {
 			t.Errorf("%s: %q, want %q", path, have, want)

@@ -54,7 +54,10 @@ func (s *Server) data(w http.ResponseWriter, r *http.Request) *problem {
 			v = s.judge.of(i, stamp)
 		}
 	}
-	if v.wrong() {
+	switch corrupt := v.wrong() && errors.Is(v.err, cache.ErrCorrupt); {
+	case !corrupt && !v.right() && s.ctx.Err() != nil:
+		return stopping()
+	case v.wrong():
 		return broken(i)
 	}
 	h := w.Header()

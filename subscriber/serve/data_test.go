@@ -284,10 +284,29 @@ func TestT26_WhatStandsThere(t *testing.T) {
 	for _, path := range []string{"/v1/images/..%2f..%2fsecret/data", "/v1/lists/..%2f.vouch/message", "/v1/images/%00/data", "/v1/images/one%2f..%2fsmall/data", "/v1/lists/%2e%2e%2findex.json/message"} {
 		s.want(404, path)
 	}
-	for _, path := range []string{"/v1/images/../../secret", "//v1/images", "/v1/images/one/../../status"} {
-		if r := s.ask(path); r.Response == nil || r.StatusCode != 307 && r.StatusCode != 301 && r.StatusCode != 404 {
-			t.Errorf("%s: %+v", path, r.Response)
+	for path, there := range map[string]string{
+		"/v1/images/../../secret": "/secret", "//v1/images?os=linux": "/v1/images?os=linux", "/v1/images/one/../../status": "/v1/status", "//evil.example/": "/evil.example/", "/./": "/",
+	} {
+		r := s.want(307, path)
+		if r.Header.Get("Location") != there || r.Header.Get("Content-Type") != "application/problem+json" || !strings.Contains(r.body, "urn:vouch:problem:path") {
+			t.Errorf("%s: %+v %s", path, r.Header, r.body)
 		}
+	}
+}
+
+// What is under way when the service stops is told so, not that its image is
+// broken.
+func TestData_Stopping(t *testing.T) {
+	t.Parallel()
+	s := withLarge(t)
+	s.server.stop() // as Close begins
+	for _, path := range []string{"/v1/images/one/data", "/v1/events"} {
+		if r := s.want(503, path); !strings.Contains(r.body, "urn:vouch:problem:stopping") || r.Header.Get("Retry-After") != "10" {
+			t.Errorf("%s: %+v %.300q", path, r.Header, r.body)
+		}
+	}
+	if len(s.doubts) != 0 || strings.Contains(s.log.String(), "not served") {
+		t.Errorf("a doubt:\n%s", s.log)
 	}
 }
 

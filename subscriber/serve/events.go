@@ -198,6 +198,12 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) *problem {
 		return nil
 	}
 	leave, ok := s.join(r.RemoteAddr)
+	if s.ctx.Err() != nil {
+		if ok {
+			leave()
+		}
+		return stopping()
+	}
 	if !ok {
 		p := refuse(503, "too-many-streams", "Too many clients listen", "", "at most %d, and %d from one address", maxStreams, s.streams.shares.most)
 		p.retry = heartbeat
@@ -205,6 +211,9 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) *problem {
 	}
 	defer leave()
 	cursor, note, err := s.start(r.Context(), l)
+	if s.ctx.Err() != nil && err != nil {
+		return stopping()
+	}
 	if err != nil {
 		s.Log.Error("HTTP interface: events not read", "error", err)
 		return refuse(503, "no-events", "The event log cannot be read", "the daemon's log says more", "")

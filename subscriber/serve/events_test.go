@@ -184,6 +184,11 @@ func TestEvents_Filters(t *testing.T) {
 	if want := []string{"image.announced", "image.available"}; !slices.Equal(types, want) {
 		t.Errorf("%q, want %q", types, want)
 	}
+	all, stop := s.listen("/v1/events?type=&subject=&after=&since=2020-01-01T00:00:00Z")
+	defer stop()
+	if e := next(t, all); e.typ != "sync.started" {
+		t.Errorf("without a filter: %v", e)
+	}
 }
 
 // There are only so many; who leaves makes room; the end of the server is the

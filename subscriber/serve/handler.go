@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -20,7 +21,7 @@ type answer func(w http.ResponseWriter, r *http.Request) *problem
 
 func (s *Server) handler() http.Handler {
 	mux := http.NewServeMux()
-	for path, a := range map[string]answer{
+	for pattern, a := range map[string]answer{
 		"/v1/images":             s.images,
 		"/v1/images/{id}":        s.image,
 		"/v1/images/{id}/data":   s.data,
@@ -33,7 +34,7 @@ func (s *Server) handler() http.Handler {
 		"/readyz":                s.ready,
 		"/openapi.json":          s.openAPI,
 	} {
-		mux.Handle(path, s.only(a, http.MethodGet, http.MethodHead))
+		mux.Handle(pattern, s.only(a, http.MethodGet, http.MethodHead))
 	}
 	mux.Handle("/v1/subscriptions/{name}/refresh", s.only(s.refresh, http.MethodPost))
 	mux.Handle("/metrics", s.only(pass(func() http.Handler { return s.Metrics }), http.MethodGet, http.MethodHead))
@@ -48,8 +49,31 @@ func (s *Server) handler() http.Handler {
 			p.write(w)
 			return
 		}
+		if p := tidy(w, r); p != nil {
+			p.write(w)
+			return
+		}
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// tidy sends on who asks for a path with empty parts, . or .., such as a
+// client whose base address ends in a slash. The library would do the same,
+// with a page.
+func tidy(w http.ResponseWriter, r *http.Request) *problem {
+	asked := r.URL.EscapedPath()
+	there := path.Clean(asked)
+	if there != "/" && strings.HasSuffix(asked, "/") {
+		there += "/"
+	}
+	if there == asked {
+		return nil
+	}
+	if r.URL.RawQuery != "" {
+		there += "?" + r.URL.RawQuery
+	}
+	w.Header().Set("Location", there)
+	return refuse(http.StatusTemporaryRedirect, "path", "The path is written otherwise", "ask for Location", "")
 }
 
 // pass hands a request to a handler of another room, if there is one.

@@ -29,6 +29,16 @@ func (v *verdict) wrong() bool {
 	}
 }
 
+// right says that it is known and good.
+func (v *verdict) right() bool {
+	select {
+	case <-v.done:
+		return v.err == nil
+	default:
+		return false
+	}
+}
+
 // judge hashes blobs that nobody else has judged, each once.
 type judge struct {
 	server *Server

@@ -37,6 +37,13 @@ func refuse(status int, word, title, hint, detail string, args ...any) *problem 
 	return &problem{Type: "urn:vouch:problem:" + word, Title: title, Status: status, Detail: fmt.Sprintf(detail, args...), Hint: hint}
 }
 
+// stopping is the answer to what comes while the server ends.
+func stopping() *problem {
+	p := refuse(http.StatusServiceUnavailable, "stopping", "The service is stopping", "ask again when it is back", "")
+	p.retry = 10 * time.Second
+	return p
+}
+
 // write sends the problem.
 func (p *problem) write(w http.ResponseWriter) {
 	h := w.Header()

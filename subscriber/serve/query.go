@@ -17,7 +17,8 @@ const (
 	pageSize = 1000 // at most, and unless asked otherwise
 )
 
-// parseQuery reads a query that may have these keys, each once.
+// parseQuery reads a query that may have these keys, each once. An empty value
+// is as if the key were not there: that is what a form sends.
 func parseQuery(raw string, known ...string) (map[string]string, *problem) {
 	if len(raw) > maxQuery {
 		return nil, badQuery("longer than %d bytes", maxQuery)
@@ -41,7 +42,9 @@ func parseQuery(raw string, known ...string) (map[string]string, *problem) {
 		case !utf8.ValidString(all[0]) || strings.ContainsRune(all[0], 0):
 			return nil, badQuery("%s is not text", key)
 		}
-		query[key] = all[0]
+		if all[0] != "" {
+			query[key] = all[0]
+		}
 	}
 	return query, nil
 }
