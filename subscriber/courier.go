@@ -133,7 +133,7 @@ func (r *run) postTo(e *metadata.Event, handler func(name string) bool) {
 		}
 		if q := r.courier.queues[name]; q != nil {
 			r.courier.open++
-			q.push(posted{event: metadata.Event{Number: e.Number, Event: e.Event}, tries: d.Attempts, early: r.paced && r.ahead(d.Next)})
+			q.push(posted{event: metadata.Event{Number: e.Number, Event: e.Event}, tries: d.Attempts, early: r.early(d.Next)})
 		}
 	}
 }

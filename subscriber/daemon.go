@@ -187,6 +187,7 @@ type daemon struct {
 	asked     map[string]bool      // somebody said "look now"
 	doubted   map[string]bool      // could not be believed: due when trust changes
 
+	afresh bool      // handlers may have been mended: none is waited for in the next pass
 	facts  string    // why a pass must be made now; "" when none must
 	change time.Time // when the calendar makes one necessary
 	acted  time.Time // the change that was acted on
@@ -207,12 +208,14 @@ type job struct {
 	trust uint64 // what of the trust directory had been acted on by then
 	run   func(context.Context, *Config) (*Report, error)
 	facts bool // it acts on facts
+
+	afresh bool // it waits for no handler's next attempt
 }
 
 // begin learns how things were left. What a stopped or killed pass was to
 // fetch is due at once; facts may have changed while nobody looked.
 func (d *daemon) begin() {
-	d.facts = "start"
+	d.facts, d.afresh = "start", true
 	st, err := d.Files.Status(d.cfg.StateDir)
 	if err != nil {
 		return // the first pass writes it
@@ -267,9 +270,17 @@ func (d *daemon) readStatus() {
 	}
 }
 
-// reload takes the configuration as it is now, or keeps the old one whole. The
-// site's veto does not wait for somebody to mend an unrelated file.
-func (d *daemon) reload() {
+// reloadAsked is for a person: whoever asks has perhaps mended a handler.
+func (d *daemon) reloadAsked() {
+	if d.reload() {
+		d.afresh = true
+	}
+}
+
+// reload takes the configuration as it is now, or keeps the old one whole,
+// which is false. The site's veto does not wait for somebody to mend an
+// unrelated file.
+func (d *daemon) reload() bool {
 	d.notify(Reloading)
 	defer d.notify(Ready)
 	d.conf.settle() // before it is read
@@ -293,7 +304,7 @@ func (d *daemon) reload() {
 			d.Journal.Error("configuration not reloaded, the old one stays", "error", line, advice)
 		}
 		d.reloadBlocks()
-		return
+		return false
 	}
 	if c.Trust.Anchors != d.cfg.Trust.Anchors {
 		d.trust = newWatch(c.Trust.Anchors)
@@ -311,6 +322,7 @@ func (d *daemon) reload() {
 	d.facts = "configuration"
 	d.believe()
 	d.Journal.Info("configuration reloaded", "subscriptions", len(c.Subscriptions), "blocks", len(c.Blocks))
+	return true
 }
 
 // oweTroubled makes lists due that are not well or lack images: what was
@@ -370,21 +382,19 @@ func (d *daemon) next(now time.Time) *job {
 	if d.guests > 0 || now.Before(d.pause) {
 		return nil
 	}
-	names := d.due(now)
+	names, o := d.due(now), d.Options
+	o.afresh = d.afresh
 	switch {
 	case len(names) > 0:
-		o := SyncOptions{Options: d.Options, Names: slices.Sorted(maps.Keys(names))}
-		return &job{names: names, facts: true, run: func(ctx context.Context, c *Config) (*Report, error) { return Sync(ctx, c, o) }}
+		o := SyncOptions{Options: o, Names: slices.Sorted(maps.Keys(names))}
+		return &job{names: names, facts: true, afresh: d.afresh, run: func(ctx context.Context, c *Config) (*Report, error) { return Sync(ctx, c, o) }}
 	case d.pressing(now):
-		return &job{facts: true, run: func(ctx context.Context, c *Config) (*Report, error) { return Pass(ctx, c, d.Options) }}
+		return &job{facts: true, afresh: d.afresh, run: func(ctx context.Context, c *Config) (*Report, error) { return Pass(ctx, c, o) }}
 	case reached(d.events, now):
-		return &job{run: func(ctx context.Context, c *Config) (*Report, error) {
-			count, err := Deliver(ctx, c, d.Options)
+		return &job{afresh: d.afresh, run: func(ctx context.Context, c *Config) (*Report, error) {
+			count, err := Deliver(ctx, c, o)
 			if d.Told != nil {
 				d.Told(count)
-			}
-			if count.Dead > 0 {
-				d.Journal.Warn("events were given up", "count", count.Dead, "hint", "vouch event ls --dead")
 			}
 			return nil, err
 		}}
@@ -441,7 +451,7 @@ func (d *daemon) wait(ctx context.Context, now time.Time) {
 	case <-ctx.Done():
 	case <-timer.C:
 	case <-d.Reload:
-		d.reload()
+		d.reloadAsked()
 	case name := <-d.Refresh:
 		d.refresh(name)
 	case change := <-d.door.came:

@@ -18,6 +18,7 @@ func (d *daemon) perform(ctx context.Context, j *job) {
 		}
 	}
 	clear(d.asked) // the job has them
+	d.afresh = false
 	for name, slot := range j.names {
 		d.slots[name] = slot
 		delete(d.owed, name)
@@ -46,7 +47,7 @@ func (d *daemon) perform(ctx context.Context, j *job) {
 		case <-ticker.C:
 			d.look(time.Now())
 		case <-d.Reload:
-			d.reload()
+			d.reloadAsked()
 		case name := <-d.Refresh:
 			d.refresh(name)
 		case change := <-d.door.came:
@@ -97,6 +98,9 @@ func (d *daemon) conclude(ctx context.Context, urgent string, j *job, rep *Repor
 	d.readStatus()
 	if !d.events.IsZero() {
 		d.events = latest(d.events, time.Now().Add(eventsApart))
+	}
+	if err != nil {
+		d.afresh = d.afresh || j.afresh
 	}
 	if err != nil && j.facts {
 		d.facts = cmp.Or(d.facts, "again")

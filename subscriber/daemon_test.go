@@ -133,6 +133,38 @@ func TestDaemon_ReloadedOnce(t *testing.T) {
 	}
 }
 
+// Handlers are tried at once after a start and when somebody asks for a reload
+// that succeeds, not when a file changed; until a pass has done it.
+func TestDaemon_TriesHandlersAfresh(t *testing.T) {
+	d, _ := atWork(t, "a")
+	good := d.cfg
+	d.Load = func() (*Config, error) { return nil, errors.New("bad") }
+	d.begin()
+	pass := func(long time.Duration, want bool) {
+		t.Helper()
+		j := d.next(time.Now())
+		if j == nil || j.afresh != want {
+			t.Fatalf("%+v, not afresh %v", j, want)
+		}
+		j.run = lasting(long)
+		d.perform(t.Context(), j)
+	}
+	time.AfterFunc(50*time.Millisecond, func() { d.door.came <- 1 })
+	pass(time.Minute, true) // stopped for a command
+	d.guests = 0
+	pass(0, true)
+	d.facts = "trust"
+	pass(0, false)
+	d.reloadAsked()
+	d.facts = "trust"
+	pass(0, false)
+	d.Load = func() (*Config, error) { c := *good; return &c, nil }
+	d.reload()
+	pass(0, false)
+	d.reloadAsked()
+	pass(0, true)
+}
+
 // Instants are whole seconds: what is found corrupt in the second in which its
 // list was fetched is fetched again, and that once.
 func TestT28_CorruptInTheSameSecond(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"vouch/subscriber/event"
@@ -95,7 +96,7 @@ func (r *run) noteAnswer(a attempt) bool {
 func (r *run) owing(a attempt) *metadata.Event {
 	if a.posted.once {
 		if a.err != nil {
-			r.log.Warn("event not delivered", "handler", a.handler, "type", a.posted.event.Event.Type, "error", inFull(a.err))
+			r.log.Log(context.Background(), r.missLevel(a), "event not delivered", "handler", a.handler, "type", a.posted.event.Event.Type, "error", inFull(a.err))
 		}
 		return nil
 	}
@@ -125,7 +126,9 @@ func (r *run) note(row *metadata.Event, a attempt) *metadata.Image {
 // is a dead letter.
 func (r *run) failed(row *metadata.Event, d metadata.Delivery, a attempt) metadata.Delivery {
 	h := r.handler(a.handler)
-	d.Attempts++
+	if !r.afresh || !r.ahead(d.Next) { // one before its time must not use up vmcatcher's three
+		d.Attempts++
+	}
 	d.Error = event.Printable(inFull(a.err))
 	d.Next = r.now().Add(pause(h, d.Attempts, a.err))
 	if holdsBack(a.err) {
@@ -141,12 +144,36 @@ func (r *run) failed(row *metadata.Event, d metadata.Delivery, a attempt) metada
 		d.Dead, d.Judged = true, r.at
 	}
 	if !d.Dead {
-		r.log.Warn("event not delivered", "handler", a.handler, "type", row.Event.Type, "event", row.Event.ID, "attempts", d.Attempts, "error", d.Error)
+		r.log.Log(context.Background(), r.missLevel(a), "event not delivered", "handler", a.handler, "type", row.Event.Type, "event", row.Event.ID, "attempts", d.Attempts, "error", d.Error)
 		return d
 	}
 	d.Next = time.Time{}
 	r.gaveUp(h.Name, 1, string(row.Event.Type)+" of "+row.Event.Subject+": "+d.Error, row.Event.ID)
 	return d
+}
+
+// missLevel is the level at which a miss is logged. A run that is not paced says
+// each: it is the only one that somebody sees. The daemon makes one for each
+// step of the back-off, and its status says which handlers fail; only of a
+// handler to whom nothing is owed that knows nothing.
+func (r *run) missLevel(a attempt) slog.Level {
+	if !r.paced {
+		return slog.LevelWarn
+	}
+	if !a.posted.once || holdsBack(a.err) || r.owes(a.handler) {
+		return slog.LevelDebug
+	}
+	return slog.LevelWarn
+}
+
+// owes says whether a handler is yet to be told of something.
+func (r *run) owes(handler string) bool {
+	for _, e := range r.st.Events {
+		if d, owed := e.Pending[handler]; owed && !d.Dead {
+			return true
+		}
+	}
+	return false
 }
 
 // deliver waits until everything posted so far was tried. A paced run tells no

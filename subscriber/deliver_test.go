@@ -1,9 +1,11 @@
 package subscriber_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -241,6 +243,32 @@ func TestDelivery_Failing(t *testing.T) {
 		said := len(problems) == 1 && problems[0].Code == "handler-failing" && problems[0].Severity == "warning" && strings.Contains(problems[0].Detail, "no such file")
 		if said != (attempt == 10) {
 			t.Errorf("attempt %d: %+v", attempt, problems)
+		}
+	}
+}
+
+// A daemon's attempts are in the status, not each in the log; a run that
+// somebody sees says each miss.
+func TestDelivery_Misses(t *testing.T) {
+	for _, paced := range []bool{true, false} {
+		w := subscribertest.New(t)
+		w.Config.Handlers = []event.Handler{{Name: "gone", Exec: []string{"/nonexistent/program"}, Events: []string{"image.*"}, MaxAge: 2 * hour, Timeout: time.Minute}}
+		w.Publish("1.0", image{ID: "a", Content: "alpha"})
+		var log bytes.Buffer
+		o := subscriber.Options{At: w.At, Paced: paced, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelInfo}))}
+		_, err := subscriber.Sync(t.Context(), w.Config, subscriber.SyncOptions{Options: o})
+		must(t, err)
+		if said := strings.Contains(log.String(), "event not delivered"); said == paced {
+			t.Errorf("paced %v:\n%s", paced, log.String())
+		}
+		if h := statusOf(t, w).Handlers[0]; !strings.Contains(h.Error, "no such file") || !h.Down.IsZero() {
+			t.Errorf("paced %v: status %+v", paced, h)
+		}
+		o.At = w.At.Add(3 * hour)
+		_, err = subscriber.Deliver(t.Context(), w.Config, o)
+		must(t, err)
+		if n := strings.Count(log.String(), "event given up"); paced && n != 1 || !paced && n != 0 {
+			t.Errorf("paced %v: %d dead letters told:\n%s", paced, n, log.String())
 		}
 	}
 }

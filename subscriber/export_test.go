@@ -22,3 +22,9 @@ func WaitAtMost(n int) (undo func()) {
 	mostWaiting = n
 	return func() { mostWaiting = was }
 }
+
+// Afresh is what the first pass of a daemon runs with.
+func Afresh(o Options) Options {
+	o.Paced, o.afresh = true, true
+	return o
+}

@@ -24,8 +24,11 @@ func holdsBack(err error) bool {
 // leftAlone says that a handler is not asked in this run. A run that is not
 // paced asks it once.
 func (r *run) leftAlone(handler string) bool {
-	return r.paced && r.ahead(r.st.Meta.Down[handler].Next)
+	return r.early(r.st.Meta.Down[handler].Next)
 }
+
+// early says that it is not yet time for an attempt.
+func (r *run) early(next time.Time) bool { return r.paced && !r.afresh && r.ahead(next) }
 
 // ahead says that a next attempt lies ahead. One that lies further ahead than
 // anybody is left alone was noted by a clock that was wrong, and is due (F-11).
@@ -106,12 +109,16 @@ func (r *run) bury(h event.Handler) []*metadata.Event {
 	return buried
 }
 
-// gaveUp reports new dead letters; an empty id is all of them.
+// gaveUp reports new dead letters; an empty id is all of them. A daemon's
+// deliveries between two passes have no report that says which.
 func (r *run) gaveUp(handler string, n int, detail, id string) {
 	r.report.Events.Dead += n
 	retry := "mend the handler, then: vouch event retry"
 	if id != "" {
 		retry += " " + id
+	}
+	if r.paced {
+		r.log.Warn("event given up", "handler", handler, "detail", detail, "hint", retry)
 	}
 	r.problem("critical", "handler "+handler, deadLetter, detail, retry)
 }

@@ -151,6 +151,45 @@ func TestDelivery_UnreachableFromCron(t *testing.T) {
 	}
 }
 
+// Who was mended and started again does not wait out a quarter of an hour: one
+// attempt, which vmcatcher's three do not count.
+func TestDelivery_Afresh(t *testing.T) {
+	w := subscribertest.New(t)
+	m := moody(w, gone)
+	failing, _ := listener(t, "old", true, "exit 1")
+	w.Config.Handlers = append(w.Config.Handlers, failing)
+	w.Publish("1.0", image{ID: "a", Content: "alpha"}, image{ID: "b", Content: "beta"})
+	expectExit(t, w.Sync(), 0)
+	at := w.At
+	for range 5 {
+		at = statusOf(t, w).Handlers[0].Next
+		deliverAt(t, w, at)
+	}
+	m.news()
+	for range 3 {
+		at = at.Add(time.Second)
+		_, err := subscriber.Deliver(t.Context(), w.Config, subscriber.Afresh(subscriber.Options{At: at}))
+		must(t, err)
+		if asked, _ := m.news(); len(asked) != 1 {
+			t.Fatalf("attempts %q", asked)
+		}
+	}
+	if h := statusOf(t, w).Handlers[1]; h.Dead != 0 || h.Pending == 0 {
+		t.Errorf("vmcatcher's handler %+v", h)
+	}
+	if deliverAt(t, w, at.Add(2*time.Second)); len(first(m.news())) > 0 {
+		t.Error("asked before its time")
+	}
+	m.answer = taken
+	n, err := subscriber.Deliver(t.Context(), w.Config, subscriber.Afresh(subscriber.Options{At: at.Add(3 * time.Second)}))
+	must(t, err)
+	if n.Delivered != 4 {
+		t.Errorf("delivered %+v", n)
+	}
+}
+
+func first[T, U any](t T, _ U) T { return t }
+
 // Who answers, but never takes a certain event, gets those of other images.
 func TestDelivery_Poison(t *testing.T) {
 	w := subscribertest.New(t)

@@ -24,13 +24,14 @@ import (
 // them, and what has been found out so far. It is used by one goroutine; only
 // fetching, judging and ingesting fan out, and they hand their results back.
 type run struct {
-	cfg   *Config
-	log   *slog.Logger
-	show  Progress
-	at    time.Time
-	begun time.Time // for the report's duration only
-	dry   bool
-	paced bool // see Options
+	cfg    *Config
+	log    *slog.Logger
+	show   Progress
+	at     time.Time
+	begun  time.Time // for the report's duration only
+	dry    bool
+	paced  bool // see Options
+	afresh bool
 
 	missed time.Time // when the calendar changed something that no pass has acted on yet
 
@@ -95,7 +96,7 @@ type opening struct {
 func open(ctx context.Context, c *Config, o Options, how opening) (_ *run, joined string, err error) {
 	r := &run{
 		takeOver: how.takeOver,
-		cfg:      c, paced: o.Paced, log: o.Log, show: o.Progress, at: o.At.UTC(), session: uuid.NewString(),
+		cfg:      c, paced: o.Paced, afresh: o.afresh, log: o.Log, show: o.Progress, at: o.At.UTC(), session: uuid.NewString(),
 		judged: map[string]*judgement{}, standings: map[string]standing{}, corrupt: map[cache.Digest]string{}, foreign: map[metadata.ImageKey]string{},
 		results: map[metadata.ImageKey]*ImageResult{}, budget: map[string]time.Duration{},
 	}

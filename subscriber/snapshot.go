@@ -357,6 +357,7 @@ func (r *run) deliveryStatus(s *Status) {
 				sum.add(d, e.Event.Time)
 				if !d.Dead {
 					bytes[name] += weight(e)
+					sum.Error = cmp.Or(sum.Error, d.Error)
 				}
 				if _, ok := failing[name]; !ok && !d.Dead && d.Attempts >= failingAfter {
 					failing[name] = d
@@ -377,7 +378,7 @@ func (r *run) deliveryStatus(s *Status) {
 	}
 	for _, h := range r.cfg.Handlers {
 		sum, down := sums[h.Name], r.st.Meta.Down[h.Name]
-		sum.Down, sum.Error = down.Since, down.Error
+		sum.Down, sum.Error = down.Since, cmp.Or(down.Error, sum.Error)
 		sum.Full, sum.Lost = math.Round(1000*r.fullness(sum.Pending, bytes[h.Name]))/1000, r.st.Meta.Lost[h.Name]
 		s.Handlers = append(s.Handlers, *sum)
 		d, fails := failing[h.Name]

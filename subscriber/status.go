@@ -102,7 +102,7 @@ type HandlerStatus struct {
 	Oldest  time.Time `json:"oldest,omitzero"` // event time of the oldest pending
 	Next    time.Time `json:"next,omitzero"`   // when the daemon tries again; in the past: at once
 	Down    time.Time `json:"down,omitzero"`   // takes nothing since
-	Error   string    `json:"error,omitempty"` // of the last attempt, while it takes nothing
+	Error   string    `json:"error,omitempty"` // of an attempt, while it takes nothing or an event that failed waits
 	Full    float64   `json:"full,omitempty"`  // of what may wait: at 1 the least important of the oldest are given up
 	Lost    int       `json:"lost,omitempty"`  // dead letters that were too many: only events.jsonl has them
 }

@@ -121,7 +121,8 @@ type Options struct {
 	Handler  bool         // started from a handler: never waits
 	Paced    bool         // events wait for their next attempt; false: every run tries each once
 
-	files *Files // a daemon's; nil reads them
+	files  *Files // a daemon's; nil reads them
+	afresh bool   // a paced run that waits for no next attempt: handlers may have been mended
 }
 
 // SyncOptions are the choices of one sync.

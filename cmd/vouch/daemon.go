@@ -37,9 +37,9 @@ missed, once.
 SIGHUP reads the configuration again; if that is wrong the old one stays and the
 log says why. SIGTERM and SIGINT stop it within 10 seconds; downloads keep what
 they have. It stays in the foreground and writes its log to standard error: what
-each pass changed, and each problem of "vouch status" when it begins and when it
-is over; with --verbose every step, with --quiet errors only. Under systemd it tells when it is
-ready and alive.
+each pass changed, each problem of "vouch status" and each handler that fails,
+when that begins and when it is over; with --verbose every step, with --quiet
+errors only. Under systemd it tells when it is ready and alive.
 
 Middleware, monitoring and people read at http.listen (http://127.0.0.1:8780;
 "off" for none): the catalogue, the images' bytes, the lists, the status and the
@@ -117,8 +117,11 @@ func (s *session) daemon(c *cli.Context) error {
 			count.Passed(rep)
 			passed(said, rep, next)
 		},
-		Failed:   count.Failed,
-		Told:     count.Told,
+		Failed: count.Failed,
+		Told: func(n subscriber.EventCount) {
+			count.Told(n)
+			said.handlers()
+		},
 		Scrubbed: count.Scrubbed,
 		Notify:   notifySystemd,
 	})

@@ -12,12 +12,18 @@ const loggedImages = 20
 // daemonLog writes what passes did: each image that came or went, and each
 // problem of "vouch status" twice, when it is there and when it is over. A
 // problem that stays is no news, or a bad list among a thousand would be told
-// of in every pass.
+// of in every pass. So it is with a handler that fails, whatever waits for it
+// and however often it is tried.
 type daemonLog struct {
 	journal *slog.Logger
 	status  func() (*subscriber.Status, error)
 	wrong   map[problemKey]subscriber.Problem // as it was said last
+	failing map[string]failure                // handlers that were said to fail
 }
+
+// failure is what a handler that fails is owed, and what it had given up when
+// that began.
+type failure struct{ waited, dead int }
 
 // problemKey tells problems apart; the detail of one changes while it lasts.
 type problemKey struct{ subject, code string }
@@ -31,8 +37,35 @@ func (l *daemonLog) pass(rep *subscriber.Report) bool {
 			changed = true
 		}
 	}
-	images, problems := l.images(rep.Images), l.problems()
-	return changed || images || problems
+	images, problems, handlers := l.images(rep.Images), l.problems(), l.handlers()
+	return changed || images || problems || handlers
+}
+
+// handlers writes which handler begins to fail and which one takes events
+// again, and returns whether any does. Events that it does not take for good
+// are said as they are given up.
+func (l *daemonLog) handlers() bool {
+	st, err := l.status()
+	if err != nil {
+		return false
+	}
+	now, changed := map[string]failure{}, false
+	for _, h := range st.Handlers {
+		f, said := l.failing[h.Name]
+		if h.Error != "" {
+			if !said {
+				f.dead, changed = h.Dead, true
+				l.journal.Warn("handler fails", "handler", h.Name, "waiting", h.Pending, "error", h.Error, "hint", "it is tried again; vouch event ls --pending shows what waits")
+			}
+			f.waited = max(f.waited, h.Pending)
+			now[h.Name] = f
+		} else if said && h.Dead <= f.dead {
+			l.journal.Info("handler takes events again", "handler", h.Name, "waited", f.waited)
+			changed = true
+		}
+	}
+	l.failing = now
+	return changed
 }
 
 func (l *daemonLog) images(images []subscriber.ImageResult) bool {

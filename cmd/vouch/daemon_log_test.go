@@ -69,3 +69,28 @@ func TestDaemonLogIsShort(t *testing.T) {
 		t.Errorf("%d lines:\n%s", n, log.String())
 	}
 }
+
+// TestDaemonLogSaysWhichHandlerFails: once when it begins and once when it is
+// over, however many events and attempts there are between.
+func TestDaemonLogSaysWhichHandlerFails(t *testing.T) {
+	var log bytes.Buffer
+	st := &subscriber.Status{}
+	said := &daemonLog{journal: newLogAt(&log, "text", slog.LevelInfo), status: func() (*subscriber.Status, error) { return st, nil }}
+	told := func(h subscriber.HandlerStatus, want string) {
+		t.Helper()
+		log.Reset()
+		h.Name = "a"
+		st.Handlers = []subscriber.HandlerStatus{h}
+		if news := said.handlers(); news != (want != "") || !strings.Contains(log.String(), want) || strings.Count(log.String(), "\n") > 1 {
+			t.Errorf("%+v: news %v, not %q:\n%s", h, news, want, log.String())
+		}
+	}
+	told(subscriber.HandlerStatus{Pending: 2}, "")
+	told(subscriber.HandlerStatus{Pending: 5, Error: "exit status 1"}, `level=WARN msg="handler fails" handler=a waiting=5 error="exit status 1"`)
+	told(subscriber.HandlerStatus{Pending: 35, Error: "exit status 2"}, "")
+	told(subscriber.HandlerStatus{Pending: 1, Error: "exit status 2"}, "")
+	told(subscriber.HandlerStatus{}, `level=INFO msg="handler takes events again" handler=a waited=35`)
+	told(subscriber.HandlerStatus{}, "")
+	told(subscriber.HandlerStatus{Pending: 1, Error: "exit status 2"}, "handler fails")
+	told(subscriber.HandlerStatus{Dead: 1}, "") // given up is not taken
+}

@@ -313,11 +313,14 @@ func TestDaemon_EventsRetried(t *testing.T) {
 	if err := os.WriteFile(broken, nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	s.handler("moody", "[ ! -e "+broken+" ] || exit 1\necho \"$VOUCH_EVENT_TYPE\" >>"+log+"\n", object{"events": []string{"image.a*"}})
+	s.handler("moody", "[ ! -e "+broken+" ] || { printf x >>"+log+".tried; exit 1; }\necho \"$VOUCH_EVENT_TYPE\" >>"+log+"\n", object{"events": []string{"image.a*"}})
 	s.publish(s.draft("1", picture{"one", "first", nil}))
 	d := s.daemon()
 	s.here("one", true)
-	waitUntil(t, "three attempts", func() bool { return strings.Count(d.log.String(), "event not delivered") >= 3 })
+	waitUntil(t, "three attempts", func() bool {
+		tried, _ := os.ReadFile(log + ".tried")
+		return len(tried) >= 3
+	})
 	if err := os.Remove(broken); err != nil {
 		t.Fatal(err)
 	}
@@ -325,7 +328,11 @@ func TestDaemon_EventsRetried(t *testing.T) {
 		told, _ := os.ReadFile(log)
 		return string(told) == "image.announced\nimage.available\n"
 	})
+	waitUntil(t, "the end of it in the log", func() bool { return strings.Contains(d.log.String(), "handler takes events again") })
 	d.stop(syscall.SIGTERM, 0)
+	if n := strings.Count(d.log.String(), "exit status 1"); n != 1 {
+		t.Errorf("the failure is told %d times:\n%s", n, d.log.String())
+	}
 	s.expect(0, []string{"event", "ls", "--pending"})
 }
 
