@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -117,6 +118,30 @@ func packaged(t *testing.T, deb, rpm string) {
 	version := output(t, "dpkg-deb", "-f", deb, "Version")
 	if have := output(t, filepath.Join(root, "usr/bin/vouch"), "--version"); !strings.Contains(have, strings.TrimSuffix(strings.TrimSpace(version), "-1")) {
 		t.Errorf("the package is %s, the program says %s", version, have)
+	}
+}
+
+// The configuration of the packages changes nothing, its examples are good, and
+// it is short: what it says dpkg asks about when a new version says it
+// differently.
+func TestPackage_Configuration(t *testing.T) {
+	raw, err := os.ReadFile("../../etc/package/vouch.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := load(t, map[string]string{"vouch.yaml": string(raw)})
+	empty := load(t, map[string]string{"vouch.yaml": ""})
+	c.Site.Reload, c.Site.Dirs, empty.Site.Reload, empty.Site.Dirs = nil, nil, nil, nil
+	if !reflect.DeepEqual(c.Site, empty.Site) || c.HTTP.Listen != empty.HTTP.Listen {
+		t.Errorf("it is not the defaults: %+v", c)
+	}
+	if n := strings.Count(string(raw), "\n"); n > 30 {
+		t.Errorf("%d lines", n)
+	}
+	_, examples, _ := strings.Cut(string(raw), "\n\n")
+	c = load(t, map[string]string{"vouch.yaml": strings.ReplaceAll(strings.ReplaceAll("\n"+examples, "\n# ", "\n"), "\n#\n", "\n")})
+	if len(c.Site.Handlers) != 1 || c.Site.Cache.MaxSize == 0 || len(c.Site.Fetch.AllowNetworks) != 1 {
+		t.Errorf("examples: %+v", c.Site)
 	}
 }
 
