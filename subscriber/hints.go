@@ -8,7 +8,7 @@ var hints = map[verdict.Code]string{
 	verdict.TooLarge:             "if the list is really that large, raise fetch.max_list_size",
 	verdict.NotSigned:            "the server does not serve a signed list; check the URL, ask the publisher",
 	verdict.MalformedEnvelope:    "the message is damaged or was changed on the way; vouch publisher verify URL says where",
-	verdict.Signature:            "the content is not what was signed; ask the endorser; do not weaken anything",
+	verdict.Signature:            "ask the endorser; somebody may have changed it on the way; do not weaken anything",
 	verdict.WeakAlgorithm:        "ask the endorser to sign with SHA-256; for an old list: allow_sha1 on the subscription",
 	verdict.UnsupportedAlgorithm: "ask the endorser to sign with RSA or ECDSA and SHA-256",
 	verdict.MultipleSigners:      "ask the endorser for a list with one signature",

@@ -23,9 +23,11 @@ func Relative(t, now time.Time) string {
 	return "now"
 }
 
-// Span is a duration in its greatest unit, rounded down.
+// Span is a duration in its greatest unit, rounded to the nearest: a list that
+// was signed for 28 days a minute ago has 28 days.
 func Span(d time.Duration) string {
 	const day = 24 * time.Hour
+	in := func(unit time.Duration) int { return int((d + unit/2) / unit) }
 	count := func(n int, unit string) string {
 		if n == 1 {
 			return "1 " + unit
@@ -33,18 +35,18 @@ func Span(d time.Duration) string {
 		return fmt.Sprintf("%d %ss", n, unit)
 	}
 	switch {
-	case d < time.Minute:
-		return fmt.Sprintf("%d s", int(d.Seconds()))
-	case d < time.Hour:
-		return fmt.Sprintf("%d min", int(d.Minutes()))
-	case d < 2*day:
-		return fmt.Sprintf("%d h", int(d.Hours()))
-	case d < 60*day:
-		return count(int(d/day), "day")
-	case d < 730*day:
-		return count(int(d/(30*day)), "month")
+	case in(time.Second) < 60:
+		return fmt.Sprintf("%d s", in(time.Second))
+	case in(time.Minute) < 60:
+		return fmt.Sprintf("%d min", in(time.Minute))
+	case in(time.Hour) < 48:
+		return fmt.Sprintf("%d h", in(time.Hour))
+	case in(day) < 60:
+		return count(in(day), "day")
+	case in(30*day) < 24:
+		return count(in(30*day), "month")
 	}
-	return count(int(d/(365*day)), "year")
+	return count(in(365*day), "year")
 }
 
 var spanForm = regexp.MustCompile(`^(\d{1,9}[smhd])+$`)
@@ -81,4 +83,22 @@ func (s *Status) Overdue(now, alarm time.Time) []Problem {
 		Severity: "critical", Subject: "vouch", Code: "no-sync", Since: s.LastSync,
 		Detail: "the last sync was " + Relative(s.LastSync, now), Hint: "see why neither vouch daemon nor cron's vouch sync runs",
 	}}
+}
+
+// Gone is what left and is not back: of Withdrawn, those whose bytes are not
+// available under their name now.
+func (s *Status) Gone() []WithdrawnStatus {
+	back := map[[2]string]bool{}
+	for _, i := range s.Images {
+		if i.State == "available" || i.State == "stale" {
+			back[[2]string{i.Identifier, i.SHA512}] = true
+		}
+	}
+	var gone []WithdrawnStatus
+	for _, w := range s.Withdrawn {
+		if !back[[2]string{w.Identifier, w.SHA512}] {
+			gone = append(gone, w)
+		}
+	}
+	return gone
 }

@@ -160,7 +160,9 @@ func TestHTTP_Notify(t *testing.T) {
 		t.Error(out)
 	}
 	begun := time.Now()
-	e.must(append([]string{"remove", "one", "--reason", "leak", "--publish", list}, notify(refresh, "token")...)...)
+	if out := e.must(append([]string{"remove", "one", "--reason", "leak", "--publish", list}, notify(refresh, "token")...)...); !strings.Contains(out, "the site is told\n") {
+		t.Error(out)
+	}
 	published := time.Since(begun)
 	s.here("one", false)
 	withdrawn := time.Since(begun)

@@ -138,7 +138,7 @@ func (s *session) listDeliveries(subject string, pending, dead bool) error {
 	if err != nil {
 		return err
 	}
-	t := newTable("EVENT:60", "TYPE:20", "SUBJECT:60", "HANDLER:30", "SINCE", "TRIES", "STATE", "ERROR:60")
+	t := newTable("EVENT:60", "TYPE:20", "SUBJECT:60", "HANDLER:30", "SINCE", "TRIES", "STATE", "ERROR") // the cause stands at the end of an error
 	for _, d := range st.Deliveries {
 		if d.Dead && !dead || !d.Dead && !pending || subject != "" && d.Subject != subject {
 			continue

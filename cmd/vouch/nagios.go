@@ -76,7 +76,7 @@ func perfdata(st *subscriber.Status, now time.Time, critical int) string {
 		pending, dead = pending+h.Pending, dead+h.Dead
 	}
 	data := fmt.Sprintf("subscriptions=%d images=%d available=%d withdrawn=%d problems=%d critical=%d pending=%d dead=%d",
-		len(st.Subscriptions), len(st.Images), usable(st), len(st.Withdrawn), len(st.Problems), critical, pending, dead)
+		len(st.Subscriptions), len(st.Images), usable(st), len(st.Gone()), len(st.Problems), critical, pending, dead)
 	if !st.LastSync.IsZero() {
 		data += fmt.Sprintf(" age=%ds", max(0, int64(now.Sub(st.LastSync).Seconds())))
 	}

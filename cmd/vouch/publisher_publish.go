@@ -231,7 +231,9 @@ func (s *session) writePublication(doc *publicationDoc) {
 		fmt.Fprintln(s.err, "vouch: published, but subscribers do not see it:", event.Printable(doc.Served))
 		fmt.Fprintln(s.err, "hint: does hv:uri lead to DEST, and is there a cache between? --no-fetch-back leaves this check out")
 	}
-	if doc.Notified != "" && doc.Notified != "yes" {
+	if doc.Notified == "yes" && !s.quiet {
+		fmt.Fprintln(s.out, "the site is told")
+	} else if doc.Notified != "" && doc.Notified != "yes" {
 		fmt.Fprintln(s.err, "vouch: published, but the site could not be told:", event.Printable(doc.Notified))
 		fmt.Fprintln(s.err, "hint: it looks by its own schedule; the same command again tells it now")
 	}

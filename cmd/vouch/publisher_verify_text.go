@@ -39,9 +39,10 @@ var checkOrder = []string{"envelope", "signature", "algorithm", "chain", "validi
 // not what an administrator of a subscription would.
 var verifyHints = map[verdict.Code]string{
 	verdict.Fetch:           "check the URL, the server and the network",
+	verdict.NetworkDenied:   "a site follows a name to a private address only with fetch.allow_networks; to judge the list, save it and verify the file",
 	verdict.TooLarge:        "a list may have 16 MiB unless a site raises fetch.max_list_size",
 	verdict.NotSigned:       "a list is signed, with vouch publisher sign or openssl cms -sign; a web page or bare JSON is none",
-	verdict.Signature:       "the content is not what was signed; if it was signed over LF lines (openssl -binary): --binary",
+	verdict.Signature:       "something changed it on the way, or it was signed over LF lines (openssl -binary): --binary",
 	verdict.WeakAlgorithm:   "sign with SHA-256 (openssl cms -sign -md sha256); --allow-sha1 accepts SHA-1 message digests",
 	verdict.Untrusted:       "the CA must lie in --anchors as HASH.0 (openssl x509 -subject_hash), a subordinate CA there or in the message",
 	verdict.KeyUsage:        "the certificate is not made for signing mail; --purpose any does not ask the extended key usage",

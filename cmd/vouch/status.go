@@ -201,13 +201,9 @@ const recent = 7 * day
 // withdrawn shows what left and is not back: these bytes may not be used under
 // this name.
 func (p *statusPage) withdrawn() {
-	back := map[[2]string]bool{}
-	for _, m := range p.st.Images {
-		back[[2]string{m.Identifier, m.SHA512}] = isUsable(&m)
-	}
 	t := newTable("WITHDRAWN:40", "SUBSCRIPTION:24", "WHEN", "REASON:24", "TITLE:40")
-	for _, w := range p.st.Withdrawn {
-		if p.now.Sub(w.At) <= recent && !back[[2]string{w.Identifier, w.SHA512}] && len(t.rows) < shownImages {
+	for _, w := range p.st.Gone() {
+		if p.now.Sub(w.At) <= recent && len(t.rows) < shownImages {
 			t.add(w.Identifier, w.Subscription, relative(w.At, p.now), w.Reason, w.Title)
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -211,14 +212,26 @@ func TestFindImages(t *testing.T) {
 
 func TestRelative(t *testing.T) {
 	for d, want := range map[time.Duration]string{
-		0: "now", 3 * day: "in 3 days", -2 * time.Hour: "2 h ago", -5 * time.Second: "5 s ago", 90 * time.Minute: "in 1 h",
+		0: "now", 3 * day: "in 3 days", -2 * time.Hour: "2 h ago", -5 * time.Second: "5 s ago", 80 * time.Minute: "in 1 h",
 		-47 * time.Hour: "47 h ago", 61 * day: "in 2 months", -800 * day: "2 years ago", 30 * time.Minute: "in 30 min",
+		28*day - time.Minute: "in 28 days", time.Hour - time.Second: "in 1 h", 2*day - time.Minute: "in 2 days", 720 * day: "in 2 years",
 	} {
 		if have := relative(noon.Add(d), noon); have != want {
 			t.Errorf("%s: %q, want %q", d, have, want)
 		}
 	}
 	if have := relative(time.Time{}, noon); have != "never" {
+		t.Error(have)
+	}
+}
+
+// What came back with the same bytes is not gone; other bytes of it are.
+func TestStatus_Gone(t *testing.T) {
+	st := &subscriber.Status{
+		Images:    []subscriber.ImageStatus{{Identifier: "a", SHA512: "1", State: "available"}, {Identifier: "b", SHA512: "2", State: "stale"}, {Identifier: "c", SHA512: "3", State: "failed"}},
+		Withdrawn: []subscriber.WithdrawnStatus{{Identifier: "a", SHA512: "1"}, {Identifier: "a", SHA512: "0"}, {Identifier: "b", SHA512: "2"}, {Identifier: "c", SHA512: "3"}},
+	}
+	if have := fmt.Sprint(st.Gone()); have != fmt.Sprint([]subscriber.WithdrawnStatus{st.Withdrawn[1], st.Withdrawn[3]}) {
 		t.Error(have)
 	}
 }

@@ -156,7 +156,7 @@ func TestPage_EverythingBroken(t *testing.T) {
 	v.Status.Cache = subscriber.CacheStatus{Path: "/var/cache/vouch", Free: 1, Total: 100}
 	v.Status.Trust = subscriber.TrustStatus{Path: "/none", Error: "no such directory"}
 	r := get(showing(v), "/")
-	must(t, r, 200, "1,000 critical problems", "0 of 1,000 images may be used", "critical fetch in 1,000 places since 16 h ago", "and 997 more", "check the network", "unusable no such directory", "low")
+	must(t, r, 200, "1,000 critical problems", "0 of 1,000 images may be used", "critical fetch in 1,000 places since 17 h ago", "and 997 more", "check the network", "unusable no such directory", "low")
 	if n := r.Body.Len(); n > 40<<10 {
 		t.Errorf("%d bytes", n)
 	}

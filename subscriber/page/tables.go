@@ -135,7 +135,7 @@ type imageRow struct {
 
 var imageStates = []string{"failed", "refused", "expired", "stale", "held", "pending", "blocked", "available", "withdrawn"}
 
-// imageRows are all images, and after them those that left, the last first.
+// imageRows are all images, and after them those that left and are not back.
 func imageRows(st *subscriber.Status) []imageRow {
 	rows := make([]imageRow, 0, len(st.Images)+len(st.Withdrawn))
 	for i := range st.Images {
@@ -144,8 +144,7 @@ func imageRows(st *subscriber.Status) []imageRow {
 			State: m.State, Reason: m.Reason, Detail: m.Detail, SHA512: cmp.Or(m.SHA512, m.Wanted), OS: m.OS, Arch: m.Arch, Format: m.Format,
 			Size: m.Size, Expires: m.Expires, Grade: grades[m.State], Usable: usable(m)})
 	}
-	for i := range st.Withdrawn {
-		w := &st.Withdrawn[i]
+	for _, w := range st.Gone() {
 		rows = append(rows, imageRow{Identifier: w.Identifier, List: w.List, Subscription: w.Subscription, Title: w.Title, Version: w.Version,
 			State: "withdrawn", Reason: w.Reason, Detail: w.Detail, SHA512: w.SHA512, Left: w.At, Grade: gone})
 	}

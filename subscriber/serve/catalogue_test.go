@@ -30,7 +30,11 @@ func populated(t *testing.T) *site {
 		subscribertest.Image{ID: "over", Content: "o", Set: map[string]any{"dc:date:expires": "2026-01-01T00:00:00Z"}})
 	s.Fail(subscribertest.Image{ID: "lost", Content: "l"}.Path(), 404)
 	s.pass()
-	s.Config.Blocks = s.Config.Blocks[:1]
+	s.Config.Blocks = append(s.Config.Blocks[:1], subscriber.Block{Image: "hostile", Reason: "for a while"})
+	if _, err := subscriber.Pass(t.Context(), s.Config, subscriber.Options{}); err != nil {
+		t.Fatal(err)
+	}
+	s.Config.Blocks = s.Config.Blocks[:1] // "hostile" comes back
 	if _, err := subscriber.Pass(t.Context(), s.Config, subscriber.Options{}); err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +160,7 @@ func TestImages_Filters(t *testing.T) {
 		return ids
 	}
 	everything := ids("/v1/images?state=any")
-	if len(everything) < 5 {
+	if len(everything) < 5 || slices.Contains(everything, "hostile withdrawn") {
 		t.Fatalf("%q", everything)
 	}
 	for path, want := range map[string][]string{

@@ -182,7 +182,7 @@ func (v *view) takeStatus(st *subscriber.Status) {
 	}
 }
 
-// takeWithdrawn adds what has left, newest last as the index has it. The status
+// takeWithdrawn adds what has left and is not back, newest last as the index has it. The status
 // knows more of each.
 func (v *view) takeWithdrawn(st *subscriber.Status) {
 	type key struct{ id, list, kept string }
@@ -192,7 +192,14 @@ func (v *view) takeWithdrawn(st *subscriber.Status) {
 			more[key{w.Identifier, w.List, w.Kept}] = w
 		}
 	}
+	back := map[[2]string]bool{}
+	for _, p := range v.published {
+		back[[2]string{p.id, p.sha512}] = true
+	}
 	for _, w := range v.withdrawn {
+		if back[[2]string{w.Identifier, w.SHA512}] {
+			continue // it left once
+		}
 		m := more[key{w.Identifier, w.List, w.Kept}]
 		m.Identifier, m.List, m.SHA512, m.Reason, m.At, m.Kept = w.Identifier, w.List, w.SHA512, w.Reason, w.At, w.Kept
 		p := &pictured{id: w.Identifier, list: w.List, subscription: m.Subscription, sha512: w.SHA512, state: "withdrawn",

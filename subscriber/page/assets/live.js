@@ -19,12 +19,13 @@
   // The rule of vouch status: subscriber.Relative.
   const count = (n, unit) => n === 1 ? `1 ${unit}` : `${n} ${unit}s`;
   function span(d) {
-    if (d < MIN) return `${Math.floor(d / SEC)} s`;
-    if (d < HOUR) return `${Math.floor(d / MIN)} min`;
-    if (d < 2 * DAY) return `${Math.floor(d / HOUR)} h`;
-    if (d < 60 * DAY) return count(Math.floor(d / DAY), "day");
-    if (d < 730 * DAY) return count(Math.floor(d / (30 * DAY)), "month");
-    return count(Math.floor(d / (365 * DAY)), "year");
+    const within = unit => Math.round(d / unit);
+    if (within(SEC) < 60) return `${within(SEC)} s`;
+    if (within(MIN) < 60) return `${within(MIN)} min`;
+    if (within(HOUR) < 48) return `${within(HOUR)} h`;
+    if (within(DAY) < 60) return count(within(DAY), "day");
+    if (within(30 * DAY) < 24) return count(within(30 * DAY), "month");
+    return count(within(365 * DAY), "year");
   }
   function relative(d) {
     if (d > SEC) return "in " + span(d);
