@@ -104,7 +104,7 @@ func PruneCache(ctx context.Context, c *Config, o Options) (*PruneReport, error)
 type AdoptReport struct {
 	Schema  string      `json:"schema"`
 	Adopted []string    `json:"adopted"` // image identifiers that need no download any more
-	Skipped []AdoptSkip `json:"skipped"` // files of a wanted size that could not be taken
+	Skipped []AdoptSkip `json:"skipped"` // files that were not taken
 	Bytes   int64       `json:"bytes"`
 	Exit    int         `json:"exit"`
 }
@@ -173,8 +173,12 @@ func (r *run) adoptFrom(ctx context.Context, dirs []string, how cache.AdoptMode,
 				return err
 			}
 			info, err := d.Info()
-			if err != nil || len(bySize[info.Size()]) == 0 {
+			if err != nil {
 				return err
+			}
+			if len(bySize[info.Size()]) == 0 {
+				rep.Skipped = append(rep.Skipped, AdoptSkip{path, "no image of its size is wanted that is not here already"})
+				return nil
 			}
 			return r.adoptFile(ctx, gate, path, bySize[info.Size()], how, rep)
 		})

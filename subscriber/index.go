@@ -156,7 +156,7 @@ func (r *run) replaceIndex(x *Index) error {
 		x.Generation = r.st.Meta.Generation
 	}
 	if err := r.cache.WriteIndexFrom(inJSON(x)); err != nil {
-		return fmt.Errorf("index: %w", err)
+		return full(fmt.Errorf("index: %w", err))
 	}
 	r.index = x
 	return nil

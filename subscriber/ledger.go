@@ -65,7 +65,7 @@ func (r *run) writeLedger() error {
 		return fmt.Errorf("ledger: %w", err)
 	}
 	if err := r.cache.WriteOwner(data); err != nil {
-		return fmt.Errorf("ledger: cache: %w", err)
+		return full(fmt.Errorf("ledger: cache: %w", err))
 	}
 	r.ledgerBytes = data
 	return nil

@@ -252,9 +252,10 @@ func TestAdopt(t *testing.T) {
 	old := t.TempDir()
 	must(t, os.WriteFile(filepath.Join(old, "whatever.img"), []byte("alpha"), 0o644))
 	must(t, os.WriteFile(filepath.Join(old, "decoy.img"), []byte("alphX"), 0o644))
+	must(t, os.WriteFile(filepath.Join(old, "other.img"), []byte("of a size that nobody names"), 0o644))
 	rep, err := subscriber.Adopt(context.Background(), w.Config, subscriber.Options{At: w.At}, []string{old}, cache.AdoptCopy, false)
 	must(t, err)
-	if len(rep.Adopted) != 1 || rep.Adopted[0] != "a" || len(rep.Skipped) != 1 {
+	if len(rep.Adopted) != 1 || rep.Adopted[0] != "a" || len(rep.Skipped) != 2 {
 		t.Errorf("%+v", rep)
 	}
 	if w.Bytes.Load() != 0 || w.Read("a") != "alpha" || w.Read("b") != "" {

@@ -43,6 +43,8 @@ import (
 	"fmt"
 	"log/slog"
 	"time"
+
+	"vouch/cache"
 )
 
 // ErrStorage marks storage that cannot work: unsafe permissions, no space, a
@@ -61,6 +63,15 @@ func (e *kindError) Unwrap() []error { return []error{e.kind, e.err} }
 
 func usage(err error) error   { return &kindError{ErrUsage, err} }
 func storage(err error) error { return &kindError{ErrStorage, err} }
+
+// full marks what the cache's file system had no room for: no bug, and the next
+// run does it.
+func full(err error) error {
+	if errors.Is(err, cache.ErrNoSpace) {
+		return withHint(storage(err), "free space on the cache's file system; the next run does the rest")
+	}
+	return err
+}
 
 // LockedError says that another process, or another state, owns the metadata
 // or the cache. Exit 4.

@@ -334,7 +334,7 @@ func (r *run) acceptList(row *metadata.Subscription, a answer, news bool) error 
 	// Before the transaction, so that the cache's copy is never older than the
 	// list whose images it stands for.
 	if err := r.cache.WriteList(row.List, raw); err != nil {
-		return err
+		return full(err)
 	}
 	return r.commit(func(tx *metadata.Tx) {
 		tx.PutFloor(r.st.Floors[row.List])

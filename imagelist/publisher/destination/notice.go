@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -67,6 +68,9 @@ func (n *Notice) Send(ctx context.Context) error {
 		}
 		if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
 			err = fmt.Errorf("%w: --roots names the CAs that may vouch for it", err)
+		}
+		if strings.HasSuffix(err.Error(), "tls: certificate required") { // an alert of a type that has no name
+			err = fmt.Errorf("%w: --client-cert shows yours", err)
 		}
 		return fmt.Errorf("notify: %s: %w", n.url.Host, err)
 	}

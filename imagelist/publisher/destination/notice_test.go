@@ -2,6 +2,10 @@ package destination
 
 import (
 	"context"
+	"crypto/tls"
+	"encoding/pem"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -65,5 +69,22 @@ func TestT29_Notice(t *testing.T) {
 	}
 	if err := n.Send(context.Background()); err == nil || strings.Contains(err.Error(), "canary") {
 		t.Errorf("nobody there: %v", err)
+	}
+}
+
+// A site that wants a certificate says so, and the option is named.
+func TestNotice_CertificateRequired(t *testing.T) {
+	s := httptest.NewUnstartedServer(http.NotFoundHandler())
+	s.TLS = &tls.Config{ClientAuth: tls.RequireAnyClientCert}
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	defer s.Close()
+	roots := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
+	n, err := NewNotice(s.URL, Options{RootsFile: write(t, t.TempDir()+"/roots", string(roots))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Send(context.Background()); err == nil || !strings.Contains(err.Error(), "certificate required: --client-cert") {
+		t.Error(err)
 	}
 }
