@@ -276,10 +276,17 @@ func TestDaemon_Command(t *testing.T) {
 	s.publish(s.draft("1", picture{"quick", "quick bytes", nil}).Image("hung", []byte(content), s.pub.URL+"/images/hung"))
 	socket := filepath.Join(s.path("state"), "control.sock")
 	for _, what := range []string{"at first", "with a socket left by a killed one"} {
+		for len(requests) > 0 {
+			<-requests // of the one before
+		}
 		d := s.daemon()
 		s.here("quick", true)
 		<-requests
 		s.arrives()
+		waitUntil(t, "the daemon at work", func() bool {
+			lock, _ := os.ReadFile(s.path("state", "lock"))
+			return strings.Contains(string(lock), fmt.Sprintf(`"pid":%d,`, d.Process.Pid))
+		})
 		if info, err := os.Stat(socket); err != nil || info.Mode() != fs.ModeSocket|0o600 {
 			t.Fatalf("%s: control socket: %v, %v", what, info, err)
 		}

@@ -307,11 +307,11 @@ func TestF15_Daemon(t *testing.T) {
 	h.come()
 	defer endAll(pids)
 	s.publish(s.draft("1", picture{"one", "first", nil}))
-	d := s.daemon()
+	d := s.daemon("--verbose") // without it a handler that fails is told once
 	s.here("one", true)
 	waitUntil(t, "each handler has failed twice", func() bool {
 		for _, name := range []string{"deaf", "forks", "floods", "missing", "hook"} {
-			if strings.Count(d.log.String(), "handler="+name) < 2 {
+			if strings.Count(d.log.String(), `msg="event not delivered" handler=`+name) < 2 {
 				return false
 			}
 		}
