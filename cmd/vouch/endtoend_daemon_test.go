@@ -109,11 +109,11 @@ func (s *site) arrives() {
 
 // publishDated publishes a list with a date that is decided when the list is
 // asked for: seconds, and five times as long as a pass was seen to take, from
-// then. However slow the machine is, what has this date is published before.
+// then. However slow the machine is, or becomes, what has this date is published before.
 func (s *site) publishDated(pass time.Duration, draft func(date object) *listtest.Builder) (ends <-chan time.Time) {
 	decided := make(chan time.Time, 1)
 	message := sync.OnceValue(func() []byte {
-		at := time.Now().Add(5*time.Second + 5*pass).UTC().Truncate(time.Second)
+		at := time.Now().Add(20*time.Second + 5*pass).UTC().Truncate(time.Second)
 		decided <- at
 		b := draft(object{"dc:date:expires": at.Format(time.RFC3339)})
 		return s.Message(func(m *listtest.Message) { m.List = b })
