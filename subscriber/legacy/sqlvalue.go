@@ -98,7 +98,9 @@ func call(name string, args []sqlValue) (string, bool) {
 	return "", false
 }
 
-// unistr reads the escapes \XXXX, \uXXXX, \+XXXXXX, \UXXXXXXXX and \\.
+// unistr reads the escapes of SQLite's function of this name: a backslash and
+// four hexadecimal digits, \u and four, \+ and six, \U and eight; two backslashes
+// are one.
 func unistr(s string) (string, bool) {
 	var b strings.Builder
 	for {
